@@ -38,6 +38,7 @@ def in_stages(
     extend: Callable[[list[list[int]], int], list[list[int]]],
     max_new_tokens: int,
     eos: Collection[int],
+    first_stage: int | None = None,
 ) -> list[list[int]]:
     """Responses to ``prompts`` (token ids), each up to and with its end token or of ``max_new_tokens`` tokens.
 
@@ -49,7 +50,7 @@ def in_stages(
     True
     """
     responses: list[list[int]] = [[] for _ in prompts]
-    unfinished, spent, length = list(range(len(prompts))), 0, FIRST_STAGE
+    unfinished, spent, length = list(range(len(prompts))), 0, first_stage or FIRST_STAGE
     while unfinished and spent < max_new_tokens:
         length = min(length, max_new_tokens - spent)
         tokens = extend([prompts[i] + responses[i] for i in unfinished], length)

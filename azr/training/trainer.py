@@ -28,9 +28,11 @@ from trl import GRPOConfig, GRPOTrainer
 
 from azr.advantages import group_balance, task_relative_advantages
 from azr.config import Profile
+from azr.errors import UserError
 from azr.sampling import Completion, encode_prompt, in_stages
 from azr.selfplay import GROUPS, Generate, StepResult
 from azr.tasks import Role
+from azr.training.ranks import SEED_STRIDE, dealt, on_cpu, processes, sampled_together, summed
 
 
 class Source(Protocol):
@@ -83,12 +85,17 @@ def merged_adapter(model: nn.Module) -> Iterator[None]:
 def grpo_config(profile: Profile, rows: int, seed: int, folder: Path, **changes: Any) -> GRPOConfig:
     """TRL's configuration for a profile: one on-policy update of ``rows`` responses a step, token mean, no KL."""
     train, rollout = profile.train, profile.rollout
+    passes, left_over = divmod(rows, train.micro_batch * processes())
+    if left_over:
+        shared = f" on {processes()} processes" if processes() > 1 else ""
+        raise UserError(f"train.micro_batch {train.micro_batch}{shared} does not divide the {rows} rows of a step.")
+    bf16 = profile.model.dtype == "bfloat16"
     settings: dict[str, Any] = {
         "output_dir": str(folder),
         "max_steps": train.steps,
         "per_device_train_batch_size": train.micro_batch,
-        "gradient_accumulation_steps": rows // train.micro_batch,
-        "steps_per_generation": rows // train.micro_batch,
+        "gradient_accumulation_steps": passes,
+        "steps_per_generation": passes,
         "num_generations": 2,  # TRL's smallest; prompts are the rollout's own and its grouping is replaced
         "max_completion_length": rollout.max_new_tokens,
         "temperature": rollout.temperature,
@@ -107,7 +114,8 @@ def grpo_config(profile: Profile, rows: int, seed: int, folder: Path, **changes:
         "report_to": "none",
         "disable_tqdm": True,
         "gradient_checkpointing": train.gradient_checkpointing,
-        "bf16": profile.model.dtype == "bfloat16",
+        "bf16": bf16,
+        "use_cpu": on_cpu() or (bf16 and not torch.cuda.is_available()),
         "shuffle_dataset": False,
         "seed": seed,
         "data_seed": seed,
@@ -147,32 +155,37 @@ class SelfPlayTrainer(GRPOTrainer):
             rollout_func=self._roll_out,
             callbacks=list(callbacks),
         )
+        if self.accelerator.distributed_type == DistributedType.FSDP:
+            # accelerate's FSDP2 leaves no mark by which transformers' generation would keep the processes in step
+            self.accelerator.unwrap_model(self.model)._is_fsdp_managed_module = True
 
     def generate(self, prompts: Sequence[str]) -> list[Completion]:
-        """Sample one completion per prompt by the trainer's own engine, prompts of like length side by side."""
+        """Sample one completion per prompt by the trainer's own engine, each process its share."""
         prompt_ids = [encode_prompt(self._tokenizer, prompt) for prompt in prompts]
-        longest = self.args.max_completion_length
-        if self.use_vllm:
-            responses, _ = self._generate_single_turn(prompt_ids, None, {}, num_generations=1)
-        else:
-            order = sorted(range(len(prompts)), key=lambda i: (len(prompt_ids[i]), i))
-            chunk, eos = self.profile.rollout.chunk, set(self.eos_token_ids)
-            found: dict[int, list[int]] = {}
-            for start in range(0, len(order), chunk):
-                rows = order[start : start + chunk]
-                found |= zip(rows, in_stages([prompt_ids[i] for i in rows], self._extend, longest, eos), strict=True)
-            responses = [found[i] for i in range(len(prompts))]
+        responses = sampled_together(prompt_ids, self._sample, self.accelerator.state)
         texts = self._tokenizer.batch_decode(responses, skip_special_tokens=True)
         return [Completion(*row) for row in zip(prompt_ids, responses, texts, strict=True)]
 
+    def _sample(self, prompt_ids: list[list[int]]) -> list[list[int]]:
+        if self.use_vllm:
+            return self._generate_single_turn(prompt_ids, None, {}, num_generations=1)[0]
+        longest, chunk = self.args.max_completion_length, self.profile.rollout.chunk
+        first = None if self._whole else longest  # shards: all processes must run the same number of stages
+        responses: list[list[int]] = []
+        for start in range(0, len(prompt_ids), chunk):
+            rows = prompt_ids[start : start + chunk]
+            responses += in_stages(rows, self._extend, longest, set(self.eos_token_ids), first)
+        return responses
+
+    @property
+    def _whole(self) -> bool:
+        """Whether each process holds all weights itself."""
+        whole = (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU)
+        return self.accelerator.distributed_type in whole
+
     def sampling_policy(self) -> AbstractContextManager[None]:
         """The model as it samples: with its adapter merged, unless its weights are sharded."""
-        whole = self.accelerator.distributed_type in (
-            DistributedType.NO,
-            DistributedType.MULTI_CPU,
-            DistributedType.MULTI_GPU,
-        )
-        return merged_adapter(self.accelerator.unwrap_model(self.model)) if whole else nullcontext()
+        return merged_adapter(self.accelerator.unwrap_model(self.model)) if self._whole else nullcontext()
 
     def _extend(self, prefixes: list[list[int]], length: int) -> list[list[int]]:
         """Up to ``length`` new tokens for each prefix, from TRL's generation by transformers."""
@@ -181,12 +194,14 @@ class SelfPlayTrainer(GRPOTrainer):
 
     def _roll_out(self, prompts: list[str], trainer: GRPOTrainer) -> dict[str, list[Any]]:
         step = self.state.global_step + 1
-        transformers.set_seed(self.args.seed * 100_003 + step)  # a resumed step samples what it would have sampled
+        own = SEED_STRIDE * self.accelerator.process_index
+        transformers.set_seed(self.args.seed * 100_003 + step + own)  # a resumed step samples what it would have
         self._step_began = time.perf_counter()
         with self.sampling_policy():
             self.result = self.source.step(step, self.generate)
         self.result.rows.sort(key=lambda row: (row.group, row.length))  # like lengths side by side: less padding
-        rows = self.result.rows
+        self._mine = dealt(len(self.result.rows), self.args.per_device_train_batch_size, self.accelerator.state)
+        rows = [self.result.rows[i] for i in self._mine]
         return {
             "prompt_ids": [row.completion.prompt_ids for row in rows],
             "completion_ids": [row.completion.ids for row in rows],
@@ -203,8 +218,9 @@ class SelfPlayTrainer(GRPOTrainer):
         trained = np.array([not (row.role is Role.PROPOSER and self.profile.train.freeze_proposer) for row in rows])
         advantages = task_relative_advantages(rewards, lengths, groups, by=self.profile.train.advantage_by)
         weighted = advantages * group_balance(lengths, groups, trained)
-        output["advantages"] = torch.tensor(weighted, dtype=torch.float32, device=output["advantages"].device)
-        output["group"] = torch.tensor(groups, device=output["advantages"].device)
+        device = output["advantages"].device
+        output["advantages"] = torch.tensor(weighted[self._mine], dtype=torch.float32, device=device)
+        output["group"] = torch.tensor(groups[self._mine], device=device)
         self.record = {"step": self.state.global_step + 1} | self.result.metrics
         self.record["groups"] = {
             group_name(g): {
@@ -255,7 +271,7 @@ class SelfPlayTrainer(GRPOTrainer):
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Complete the step's record and append it to the run's log; then TRL's own logging."""
         if self.record and "loss" in logs:
-            for group, (nll, entropy, tokens) in enumerate(self._token_sums):
+            for group, (nll, entropy, tokens) in enumerate(summed(self._token_sums)):
                 if tokens:
                     own = self.record["groups"][group_name(group)]
                     own["entropy_nll"], own["entropy_full"] = nll / tokens, entropy / tokens
