@@ -19,7 +19,11 @@ from azr.prompts.parsing import split_response
 from azr.tasks import Task
 
 if TYPE_CHECKING:
+    from azr.benchmarks.mathematics import MathGrader
     from azr.executor import Executor
+
+    Grader = Executor | MathGrader
+    """What grades: the executor where a benchmark runs programs, else math-verify's worker."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +55,8 @@ class Benchmark:
     """Columns that a row must have; ``a|b`` stands for either."""
     read: Callable[[str, Mapping[str, Any], int], Problem]
     """(benchmark name, row, its index) -> problem; raises ValueError with the reason where the row cannot be used."""
-    grade: Callable[[Sequence[tuple[Problem, str]], Executor | None], list[bool]]
-    """(problem, response) pairs -> right or wrong; responses are raw text of a model."""
+    grade: Callable[[Sequence[tuple[Problem, str]], Any], list[bool]]
+    """((problem, response) pairs, grader) -> right or wrong; responses are raw text of a model."""
     runs_programs: bool
     """Whether grading runs model code, and so needs the executor."""
     config: str | None = None

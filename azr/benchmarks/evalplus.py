@@ -225,12 +225,10 @@ def _bare(text: str) -> list[str]:
     return ["\n".join(lines[:end]).rstrip() for end in ends[:50]]
 
 
-def grade_evalplus(items: Sequence[tuple[Problem, str]], executor: Executor | None) -> list[bool]:
+def grade_evalplus(items: Sequence[tuple[Problem, str]], executor: Executor) -> list[bool]:
     """Right if the program passes every test; all programs run in ``executor``, many at once."""
     from azr.executor import Script
 
-    if executor is None:
-        raise ValueError("grading programs needs an executor")
     scripts: list[tuple[int, Script]] = []
     for number, (problem, response) in enumerate(items):
         program = extract_program(response, problem.gold["entry_point"], problem.gold["prefix"])

@@ -38,10 +38,8 @@ read_deduction = partial(read_execution, TaskType.DEDUCTION)
 read_abduction = partial(read_execution, TaskType.ABDUCTION)
 
 
-def grade_execution(items: Sequence[tuple[Problem, str]], executor: Executor | None) -> list[bool]:
+def grade_execution(items: Sequence[tuple[Problem, str]], executor: Executor) -> list[bool]:
     """Right if the executor confirms the value; a response without one is wrong."""
-    if executor is None:
-        raise ValueError("grading by execution needs an executor")
     pairs: list[tuple[int, Task, str]] = []
     for number, (problem, response) in enumerate(items):
         if problem.task is None:

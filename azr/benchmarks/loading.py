@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING, Any
 from azr.benchmarks.base import Benchmark, Problem
 from azr.benchmarks.evalplus import grade_evalplus, read_evalplus
 from azr.benchmarks.execution import grade_execution, read_abduction, read_deduction
-from azr.benchmarks.mathematics import grade_mathematics, read_mathematics
+from azr.benchmarks.mathematics import MathGrader, grade_mathematics, read_mathematics
 from azr.errors import UserError
 
 if TYPE_CHECKING:
+    from azr.benchmarks.base import Grader
     from azr.executor import Executor
 
 _MATH_COLUMNS = ("problem|question", "answer|final_answer")
@@ -154,19 +155,19 @@ def _hub_rows(benchmark: Benchmark) -> Sequence[Mapping[str, Any]]:
         ) from error
 
 
-def grade_many(
-    benchmark: Benchmark, items: Sequence[tuple[Problem, str]], executor: Executor | None = None
-) -> list[bool]:
-    """Whether each response (raw text of a model) solves its problem.
-
-    Model programs run in ``executor``, by default one made for the call: see ``benchmark_executor``.
-    """
+def grade_many(benchmark: Benchmark, items: Sequence[tuple[Problem, str]], grader: Grader | None = None) -> list[bool]:
+    """Whether each response (raw text of a model) solves its problem; by default with a grader made for the call."""
     if not items:
         return []
-    if benchmark.runs_programs and executor is None:
-        with benchmark_executor() as own:
-            return benchmark.grade(items, own)
-    return benchmark.grade(items, executor)
+    if grader is not None:
+        return benchmark.grade(items, grader)
+    with open_grader(benchmark) as own:
+        return benchmark.grade(items, own)
+
+
+def open_grader(benchmark: Benchmark) -> Grader:
+    """What grades the benchmark's responses; close it, or use it as a context manager."""
+    return benchmark_executor() if benchmark.runs_programs else MathGrader()
 
 
 def benchmark_executor(workers: int | None = None) -> Executor:

@@ -1,8 +1,8 @@
 """Compares final answers by math-verify: lines ``[gold, answer]`` on standard input, ``true`` or ``false`` on output.
 
-Started by ``azr.benchmarks.mathematics.MathGrader``, which explains why this is a process of its own; it imports
-nothing of ours. math-verify ends a parse or comparison after ``SECONDS`` itself; memory is limited here where the
-system can.
+The first line of output is ``ready``. Started by ``azr.benchmarks.mathematics.MathGrader``, which explains why this is
+a process of its own; it imports nothing of ours. math-verify ends a parse or comparison after ``SECONDS`` itself;
+memory is limited here where the system can.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ def main() -> None:
     def expression(text: str) -> list:
         return parse(f"\\boxed{{{text}}}", latex_only, parsing_timeout=SECONDS)
 
+    print("ready", flush=True)  # what was imported took seconds, which are not the first answer's
     for line in sys.stdin:
         gold, answer = json.loads(line)
         try:

@@ -20,17 +20,15 @@ from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from azr.benchmarks.base import Problem, answer_text
 from azr.errors import UserError
 
-if TYPE_CHECKING:
-    from azr.executor import Executor
-
 MAX_ANSWER_CHARS = 500
 """A longer final answer is wrong unread."""
 
+_START_SECONDS = 120
 _WORKER = Path(__file__).with_name("math_worker.py")
 _INSTRUCTION = "\n\nReason step by step and put the final answer, and nothing else, into \\boxed{...}."
 _FORMULA = re.compile(r"\$\$(.+?)\$\$|\$(.+?)\$|\\\[(.+?)\\\]|\\\((.+?)\\\)", re.DOTALL)
@@ -110,28 +108,33 @@ class MathGrader:
         """Whether ``answer`` equals ``gold``; both are LaTeX without its dollar signs."""
         if not answer or len(answer) > MAX_ANSWER_CHARS:
             return False
-        if self._process is None:
-            command = [sys.executable, "-I", str(_WORKER)]
-            self._process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-            )
-        process = self._process
-        if process.stdin is None or process.stdout is None:
-            raise RuntimeError("the worker has no pipes")
+        process = self._process = self._process or self._start()
         try:
             process.stdin.write(json.dumps([gold, answer]).encode() + b"\n")
             process.stdin.flush()
-            with selectors.DefaultSelector() as selector:
-                selector.register(process.stdout, selectors.EVENT_READ)
-                reply = process.stdout.readline() if selector.select(self.seconds) else b""
+            reply = _line(process, self.seconds)
         except BrokenPipeError:
             reply = b""
         if not reply:
             self.close()
-        return reply.strip() == b"true"
+        return reply == b"true"
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-I", str(_WORKER)]
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        if _line(process, _START_SECONDS) != b"ready":
+            process.kill()
+            raise RuntimeError(f"math-verify did not start within {_START_SECONDS} seconds")
+        return process
 
 
-def grade_mathematics(items: Sequence[tuple[Problem, str]], executor: Executor | None) -> list[bool]:
-    """Right if math-verify takes the final answer for equal to the gold answer; ``executor`` is not used."""
-    with MathGrader() as grader:
-        return [grader.same(problem.gold["answer"], final_answer(response)) for problem, response in items]
+def _line(process: subprocess.Popen[bytes], seconds: float) -> bytes:
+    """The next line of a process's output, empty where it ended or none came in time."""
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ)
+        return process.stdout.readline().strip() if selector.select(seconds) else b""
+
+
+def grade_mathematics(items: Sequence[tuple[Problem, str]], grader: MathGrader) -> list[bool]:
+    """Right if math-verify takes the final answer for equal to the gold answer."""
+    return [grader.same(problem.gold["answer"], final_answer(response)) for problem, response in items]

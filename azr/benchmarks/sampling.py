@@ -1,72 +1,40 @@
 """Samples of a benchmark's problems: drawn, graded, streamed to disk, resumed where they stopped.
 
-    decoding = Decoding(temperature=1.0, max_new_tokens=2048, samples_per_batch=8)
     generate = transformers_generate(model, tokenizer, decoding)
-    sample_problems(benchmark, problems, PaperStyle(), generate, decoding, folder, num_samples=16)
+    counts = sample_problems(benchmark, problems, PaperStyle(), generate, decoding, folder, num_samples=16, weights="")
 
-``folder`` then holds ``samples.jsonl`` (a line per completion), ``counts.csv`` (problem, num_samples, num_correct: the
-input of ``azr.metrics.pass_at_k``) and ``result.json`` (how it was decoded, on what). A sample depends on the decoding
-seed, its problem and its number alone: batches have a fixed composition (one problem, a fixed range of samples), so a
-run that was interrupted, or later asked for more, gives the same samples. Left out: batches over several problems,
-which would let the samples of one depend on the others; vLLM (pass any ``Generate``).
+``folder`` then holds ``samples.jsonl`` (a line per response), ``problems.csv`` (task_type, problem, n, c and more: the
+input of ``azr.figures.passk``) and ``record.json`` (how it was decoded, of what model, under which versions). A batch
+always has the same composition, so a run that was interrupted, or later asked for more samples, draws the same ones.
+Left out: locking; two processes must not write into one folder.
 """
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 import platform
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
+import pandas as pd
 
 from azr.benchmarks.base import Benchmark, Problem, prompt
-from azr.benchmarks.loading import benchmark_executor, grade_many
+from azr.benchmarks.decoding import Decoding, Generate, sample_seed
+from azr.benchmarks.loading import open_grader
+from azr.config import config_hash
 from azr.errors import UserError
 from azr.prompts.paper import PaperStyle
 
 if TYPE_CHECKING:
-    from azr.executor import Executor
+    from azr.benchmarks.base import Grader
 
-Generate = Callable[[Sequence[str], Sequence[int]], list[str]]
-"""(prompts, seeds) -> completions without the prompt. A completion depends on its own prompt and seed."""
-
-
-@dataclass(frozen=True)
-class Decoding:
-    """How responses are drawn; recorded with the result."""
-
-    temperature: float = 1.0
-    """0 is greedy decoding."""
-    top_p: float = 1.0
-    """Mass of the most probable tokens that are kept; 1 keeps all."""
-    top_k: int = 0
-    """Number of the most probable tokens that are kept; 0 keeps all."""
-    max_new_tokens: int = 2048
-    """Longest response."""
-    seed: int = 0
-    """Base of every sample's own seed."""
-    samples_per_batch: int = 8
-    """Samples of one problem that are drawn together; always as many, also where fewer are still wanted."""
-    stop: tuple[str, ...] = ()
-    """Texts at whose end a response ends."""
-
-    def __post_init__(self) -> None:
-        if self.temperature < 0 or not 0 < self.top_p <= 1 or self.top_k < 0:
-            raise UserError("decoding needs temperature >= 0, 0 < top_p <= 1 and top_k >= 0")
-        if self.max_new_tokens < 1 or self.samples_per_batch < 1:
-            raise UserError("decoding needs at least one new token and one sample per batch")
-
-
-def sample_seed(seed: int, problem: Problem, sample: int) -> int:
-    """The seed of one sample, 63 bits, the same on every machine."""
-    digest = hashlib.sha256(f"{seed}\0{problem.benchmark}\0{problem.id}\0{sample}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") >> 1
+SAMPLES, COUNTS, RECORD = "samples.jsonl", "problems.csv", "record.json"
+_PACKAGES = ("torch", "transformers", "tokenizers", "peft", "math-verify", "azr")
+_FIELDS = ("problem", "sample", "asked", "correct", "tokens", "ended", "text")
 
 
 def sample_problems(
@@ -78,58 +46,109 @@ def sample_problems(
     folder: str | Path,
     *,
     num_samples: int,
-    model: str = "",
-    executor: Executor | None = None,
+    weights: str,
+    notes: Mapping[str, Any] | None = None,
+    rows: int = 8,
+    grader: Grader | None = None,
     on_progress: Callable[[int, int], None] | None = None,
-) -> list[dict[str, Any]]:
-    """Draw and grade ``num_samples`` responses to each problem, and return the rows of ``counts.csv``.
+) -> pd.DataFrame:
+    """Draw and grade ``num_samples`` responses to each problem, and return what ``problems.csv`` holds.
 
-    What ``folder`` already holds is kept. ``model`` is the name that is recorded; ``on_progress`` hears (done, all).
-    Raises UserError where the folder holds samples of another benchmark, model or decoding.
+    Args:
+        benchmark: what the problems belong to.
+        problems: in the order in which they are asked.
+        style: words the prompts.
+        generate: the model.
+        decoding: how ``generate`` draws.
+        folder: what it already holds is kept.
+        num_samples: responses to each problem.
+        weights: what names the model's weights; samples of others are not mixed with these.
+        notes: further entries of ``record.json``.
+        rows: responses drawn side by side.
+        grader: of ``open_grader``, by default one made for the call.
+        on_progress: hears (samples done, all samples), first of those done before.
+
+    Raises UserError where the folder holds samples of another benchmark, model, decoding or wording.
     """
     if num_samples < 1:
-        raise UserError(f"num_samples is {num_samples}: draw at least 1")
+        raise UserError(f"the number of samples is {num_samples}: draw at least 1")
     if decoding.temperature == 0 and num_samples > 1:
         raise UserError("greedy decoding gives the same response every time: draw 1 sample, or raise the temperature")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    _same_settings(folder / "settings.json", benchmark, style, decoding, model)
-    path = folder / "samples.jsonl"
+    settings = _settings(benchmark, style, decoding, weights)
+    before = _record_of(folder, settings)
+    texts = {problem.id: prompt(problem, style) for problem in problems}
+    asked = {problem.id: _digest(problem, texts[problem.id]) for problem in problems}
+    path = folder / SAMPLES
     _cut_torn_line(path)
-    wanted_all = {(problem.id, n) for problem in problems for n in range(num_samples)}
-    done = {key for row in read_samples(path) if (key := (row["problem"], row["sample"])) in wanted_all}
-    executor_made = benchmark_executor() if benchmark.runs_programs and executor is None else None
+    done = set()
+    for row in read_samples(path):
+        if row["problem"] in asked and row["sample"] < num_samples:
+            if row["asked"] != asked[row["problem"]]:
+                raise UserError(
+                    f"{folder} holds samples of problem {row['problem']} with another wording or gold answer: "
+                    "choose another folder by --out"
+                )
+            done.add((row["problem"], row["sample"]))
+    total = num_samples * len(problems)
+    now = {name: version(name) for name in _PACKAGES} | {"python": platform.python_version()}
+    versions = before.get("versions", [])
+    if len(done) < total and now not in versions:
+        versions = [*versions, now]
+    record = settings | dict(notes or {}) | {"versions": versions}
+    _write_json(folder / RECORD, record)
+    if on_progress:
+        on_progress(len(done), total)
+    grader_made = open_grader(benchmark) if grader is None else None
     try:
         with path.open("a", encoding="utf-8") as file:
-            for problem, samples in _batches(problems, num_samples, decoding.samples_per_batch):
-                wanted = [n for n in samples if n < num_samples and (problem.id, n) not in done]
-                if wanted:
-                    text = prompt(problem, style)
-                    responses = generate(
-                        [text] * len(samples), [sample_seed(decoding.seed, problem, n) for n in samples]
-                    )
-                    drawn = [responses[samples.index(n)] for n in wanted]
-                    right = grade_many(benchmark, [(problem, r) for r in drawn], executor or executor_made)
-                    for number, response, correct in zip(wanted, drawn, right, strict=True):
-                        row = {"problem": problem.id, "sample": number, "correct": correct, "text": response}
-                        file.write(json.dumps(row) + "\n")
-                    file.flush()
-                    done |= {(problem.id, n) for n in wanted}
-                if on_progress is not None:
-                    on_progress(len(done), len(wanted_all))
+            for batch in _batches(problems, num_samples, rows):
+                if all(n >= num_samples or (problem.id, n) in done for problem, n in batch):
+                    continue
+                seeds = [sample_seed(decoding.seed, problem, n) for problem, n in batch]
+                responses = generate([texts[problem.id] for problem, _ in batch], seeds)
+                drawn = [
+                    (problem, n, response)
+                    for (problem, n), response in zip(batch, responses, strict=True)
+                    if n < num_samples and (problem.id, n) not in done
+                ]
+                right = benchmark.grade([(problem, r.text) for problem, _, r in drawn], grader or grader_made)
+                for (problem, n, response), correct in zip(drawn, right, strict=True):
+                    where = {"problem": problem.id, "sample": n, "asked": asked[problem.id], "correct": correct}
+                    what = {"tokens": response.tokens, "ended": response.ended, "text": response.text}
+                    file.write(json.dumps(where | what) + "\n")
+                    done.add((problem.id, n))
+                file.flush()
+                if on_progress:
+                    on_progress(len(done), total)
     finally:
-        if executor_made is not None:
-            executor_made.close()
+        if grader_made is not None:
+            grader_made.close()
     counts = count_samples(path, problems, num_samples)
-    _write_results(folder, benchmark, style, decoding, model, counts)
+    _write_results(folder, record, counts, config_hash(settings, asked, num_samples))
     return counts
 
 
-def _batches(problems: Sequence[Problem], num_samples: int, size: int) -> Iterator[tuple[Problem, list[int]]]:
-    """Sample-major, so that every problem has its first samples before any has its last."""
-    for first in range(0, num_samples, size):
-        for problem in problems:
-            yield problem, list(range(first, first + size))
+def _batches(problems: Sequence[Problem], num_samples: int, rows: int) -> Iterator[list[tuple[Problem, int]]]:
+    """Problems side by side, and where there are few of them also samples: at most ``rows`` pairs.
+
+    Sample-major, so that every problem has its first samples before any has its last. A last batch goes past
+    ``num_samples``, so that its composition does not depend on it.
+    """
+    across = min(rows, len(problems))
+    deep = rows // across
+    for first in range(0, num_samples, deep):
+        for start in range(0, len(problems), across):
+            yield [(problem, first + n) for problem in problems[start : start + across] for n in range(deep)]
+
+
+def _digest(problem: Problem, text: str = "") -> str:
+    """What names a problem's content, and with ``text`` how it was put to a model."""
+    task = problem.task.to_json() if problem.task else None
+    return hashlib.sha256(
+        json.dumps([problem.question, dict(problem.gold), task, text], sort_keys=True).encode()
+    ).hexdigest()[:12]
 
 
 def _cut_torn_line(path: Path) -> None:
@@ -150,142 +169,77 @@ def _cut_torn_line(path: Path) -> None:
 
 
 def read_samples(path: str | Path) -> Iterator[dict[str, Any]]:
-    """The samples of a file, one after the other: problem, sample, correct, text. None where there is no file."""
+    """The samples of a file, one after the other; none where there is no file."""
     if not Path(path).exists():
         return
     with Path(path).open(encoding="utf-8") as file:
         for number, line in enumerate(file, 1):
             try:
                 row = json.loads(line)
-                yield {key: row[key] for key in ("problem", "sample", "correct", "text")}
+                yield {key: row[key] for key in _FIELDS}
             except (ValueError, TypeError, KeyError):
                 raise UserError(f"line {number} of {path} is no sample: remove that line and run again") from None
 
 
-def count_samples(path: str | Path, problems: Sequence[Problem], num_samples: int) -> list[dict[str, Any]]:
-    """Per problem, how many of its first ``num_samples`` samples there are and how many are right."""
-    counts = {problem.id: [0, 0] for problem in problems}
-    for row in read_samples(path):
-        if row["problem"] in counts and row["sample"] < num_samples:
-            counts[row["problem"]][0] += 1
-            counts[row["problem"]][1] += bool(row["correct"])
-    return [{"problem": name, "num_samples": n, "num_correct": c} for name, (n, c) in counts.items()]
+def count_samples(path: str | Path, problems: Sequence[Problem], num_samples: int) -> pd.DataFrame:
+    """One row a problem over its first ``num_samples`` samples.
 
-
-def _settings(benchmark: Benchmark, style: PaperStyle, decoding: Decoding, model: str) -> dict[str, Any]:
-    chat = style.tokenizer is not None
-    settings = asdict(decoding) | {"stop": list(decoding.stop)}
-    return {"benchmark": benchmark.name, "model": model, "prompt_style": style.name, "chat": chat, "decoding": settings}
-
-
-def _same_settings(path: Path, benchmark: Benchmark, style: PaperStyle, decoding: Decoding, model: str) -> None:
-    settings = _settings(benchmark, style, decoding, model)
-    if not path.exists():
-        path.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
-        return
-    try:
-        before = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
-        before = {}
-    changed = [key for key in settings if before.get(key) != settings[key]]
-    if changed:
-        raise UserError(f"{path.parent} holds samples with another {' and '.join(changed)}: choose another folder")
-
-
-def _write_results(
-    folder: Path, benchmark: Benchmark, style: PaperStyle, decoding: Decoding, model: str, counts: list[dict[str, Any]]
-) -> None:
-    with (folder / "counts.csv").open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, ["problem", "num_samples", "num_correct"], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(counts)
-    shares = [row["num_correct"] / row["num_samples"] for row in counts]
-    result = _settings(benchmark, style, decoding, model) | {
-        "hub_id": benchmark.hub_id,
-        "num_problems": len(counts),
-        "num_samples": counts[0]["num_samples"] if counts else 0,
-        "mean_accuracy": sum(shares) / len(shares) if shares else None,
-        "versions": {name: version(name) for name in ("torch", "transformers", "tokenizers")}
-        | {"python": platform.python_version()},
-    }
-    (folder / "result.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-
-
-def transformers_generate(model: Any, tokenizer: Any, decoding: Decoding) -> Generate:
-    """A ``Generate`` for any causal language model of transformers and its tokenizer.
-
-    Each row draws from its own uniform numbers by inverting the cumulative distribution, so a sample does not depend on
-    what else is in the batch, nor on the global random state. Prompts of unequal length are padded on the left.
+    Columns: task_type (the benchmark's name), problem, n samples of which c are right, mean length in tokens, cut (how
+    many were cut off at the longest length), digest (of the problem's content).
     """
-    import torch
-    from transformers import (
-        LogitsProcessor,
-        LogitsProcessorList,
-        StoppingCriteria,
-        StoppingCriteriaList,
-        TopKLogitsWarper,
-        TopPLogitsWarper,
-    )
+    samples = {problem.id: {} for problem in problems}
+    for row in read_samples(path):
+        if row["problem"] in samples and row["sample"] < num_samples:
+            samples[row["problem"]][row["sample"]] = (bool(row["correct"]), row["tokens"], not row["ended"])
+    rows = []
+    for problem in problems:
+        right, lengths, cut = zip(*samples[problem.id].values(), strict=True)
+        length = sum(lengths) / len(lengths)
+        row = (problem.benchmark, problem.id, len(right), sum(right), length, sum(cut), _digest(problem))
+        rows.append(row)
+    return pd.DataFrame(rows, columns=["task_type", "problem", "n", "c", "length", "cut", "digest"])
 
-    warpers = LogitsProcessorList()
-    if decoding.top_k:
-        warpers.append(TopKLogitsWarper(decoding.top_k))
-    if decoding.top_p < 1:
-        warpers.append(TopPLogitsWarper(decoding.top_p))
 
-    class DrawToken(LogitsProcessor):
-        """Leaves only the drawn token, which greedy search then takes."""
+def _settings(benchmark: Benchmark, style: PaperStyle, decoding: Decoding, weights: str) -> dict[str, Any]:
+    return {
+        "benchmark": benchmark.name,
+        "weights": weights,
+        "prompt_style": style.name,
+        "chat": style.tokenizer is not None,
+        "decoding": asdict(decoding) | {"stop": list(decoding.stop)},
+    }
 
-        def __init__(self, seeds: Sequence[int], start: int) -> None:
-            self.start = start
-            draws = [np.random.Generator(np.random.Philox(key=s)).random(decoding.max_new_tokens) for s in seeds]
-            self.uniform = torch.from_numpy(np.stack(draws))
 
-        def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-            exact = torch.float32 if scores.device.type == "mps" else torch.float64
-            scores = warpers(input_ids, scores.to(exact) / decoding.temperature)
-            cumulative = scores.softmax(-1).cumsum(-1)
-            step = input_ids.shape[1] - self.start
-            uniform = self.uniform[:, step].to(scores).unsqueeze(1) * cumulative[:, -1:]
-            token = torch.searchsorted(cumulative, uniform, right=True).clamp(max=scores.shape[1] - 1)
-            return torch.full_like(scores, -torch.inf).scatter(1, token, 0.0)
+def _record_of(folder: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The record that ``folder`` has, empty if none; UserError if its samples were drawn otherwise."""
+    try:
+        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        record = {}
+    except ValueError:
+        raise UserError(f"{folder / RECORD} is not JSON: remove the folder, or choose another by --out") from None
+    changed = [key for key in settings if key in record and record[key] != settings[key]]
+    if changed:
+        raise UserError(f"{folder} holds samples with another {' and '.join(changed)}: choose another folder by --out")
+    return record
 
-    class StopAtText(StoppingCriteria):
-        """Ends each row whose latest tokens spell one of the stop texts."""
 
-        def __init__(self, start: int) -> None:
-            self.start = start
-            self.tail = max(map(len, decoding.stop), default=0) + 8
+def _write_results(folder: Path, record: dict[str, Any], counts: pd.DataFrame, fingerprint: str) -> None:
+    temporary = folder / (COUNTS + ".tmp")
+    counts.to_csv(temporary, index=False, float_format="%.6g", lineterminator="\n")
+    temporary.replace(folder / COUNTS)
+    measured = {
+        "num_problems": len(counts),
+        "num_samples": int(counts["n"].min()),
+        "mean_accuracy": float((counts["c"] / counts["n"]).mean()),
+        "cut_off": float(counts["cut"].sum() / counts["n"].sum()),
+        "fingerprint": fingerprint,
+    }
+    _write_json(folder / RECORD, record | measured)
 
-        def __call__(self, input_ids: torch.Tensor, scores: Any, **kwargs: Any) -> torch.Tensor:
-            texts = tokenizer.batch_decode(input_ids[:, max(self.start, input_ids.shape[1] - self.tail) :])
-            ended = [any(stop in text for stop in decoding.stop) for text in texts]
-            return torch.tensor(ended, device=input_ids.device)
 
-    def generate(prompts: Sequence[str], seeds: Sequence[int]) -> list[str]:
-        side, tokenizer.padding_side = tokenizer.padding_side, "left"
-        try:
-            batch = tokenizer(list(prompts), return_tensors="pt", padding=len(set(prompts)) > 1).to(model.device)
-        finally:
-            tokenizer.padding_side = side
-        batch.pop("token_type_ids", None)
-        length = batch["input_ids"].shape[1]
-        processors = LogitsProcessorList([DrawToken(seeds, length)] if decoding.temperature else [])
-        stopping = StoppingCriteriaList([StopAtText(length)] if decoding.stop else [])
-        padding = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
-        with torch.inference_mode():
-            tokens = model.generate(
-                **batch,
-                max_new_tokens=decoding.max_new_tokens,
-                do_sample=False,
-                num_beams=1,
-                temperature=None,
-                top_p=None,
-                top_k=None,
-                logits_processor=processors,
-                stopping_criteria=stopping,
-                pad_token_id=padding,
-            )
-        return tokenizer.batch_decode(tokens[:, length:], skip_special_tokens=True)
-
-    return generate
+def _write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Whole or not at all."""
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+    temporary.replace(path)
