@@ -85,11 +85,13 @@ def main(args: argparse.Namespace) -> int:
     _check(profile)
     import torch  # after the arguments have been checked: it takes seconds
 
+    from azr.training.ranks import is_main
     from azr.training.run import train
 
     torch.set_num_threads(profile.threads)
     train(method, profile, args.seed, folder)
-    print(f"trained: {folder}")
+    if is_main():
+        print(f"trained: {folder}")
     return 0
 
 

@@ -4,7 +4,7 @@
 
 Every process walks through the same step. It draws the same prompts, samples its share of the responses, gathers the
 others', reads them and adds the same tasks to its buffer, so no state has to be sent around. Programs run on the main
-process alone and their results are broadcast: a time limit could fall differently elsewhere, and the buffers would part.
+process alone and their results are broadcast: elsewhere a time limit could fall differently, and buffers would part.
 Rows to train on are dealt out a micro-batch at a time, so that all train on like lengths at the same moment. Only the
 main process writes. With one process all of this comes to nothing.
 
@@ -41,6 +41,11 @@ def processes() -> int:
 def on_cpu() -> bool:
     """Whether several processes have to train on the CPU."""
     return processes() > 1 and not torch.cuda.is_available()
+
+
+def is_main() -> bool:
+    """Whether this process is the one that writes and speaks."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def join() -> PartialState:

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.metadata
+import io
 import json
 import os
 import platform
@@ -33,10 +34,10 @@ from transformers import PrinterCallback, TrainerCallback, TrainerControl, Train
 from azr.buffer import TaskBuffer
 from azr.config import Profile, config_hash
 from azr.evaluate import validate
-from azr.executor import Executor
 from azr.models import load_model, load_style, resolve
 from azr.progress import Progress
 from azr.selfplay import SelfPlay
+from azr.training.ranks import MainExecutor, join
 from azr.training.trainer import SelfPlayTrainer, grpo_config
 
 STATE = "selfplay.json"
@@ -101,7 +102,8 @@ class RunCallback(TrainerCallback):
         self.trainer: SelfPlayTrainer | None = None
 
     def on_train_begin(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        self.progress = Progress(self.name, args.max_steps, state.global_step)
+        stream = None if state.is_world_process_zero else io.StringIO()
+        self.progress = Progress(self.name, args.max_steps, state.global_step, stream)
 
     def on_step_end(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         every, trainer = self.profile.train.validate_every, self.trainer
@@ -114,8 +116,11 @@ class RunCallback(TrainerCallback):
         self.progress.update(state.global_step, f"solver reward {sum(solved) / len(solved):+.2f}")
 
     def on_save(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-        write_json(folder / STATE, self.source.buffer.to_json())
+        assert self.trainer is not None
+        self.trainer.accelerator.wait_for_everyone()  # the others' parts of the checkpoint
+        if state.is_world_process_zero:
+            folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+            write_json(folder / STATE, self.source.buffer.to_json())
 
     def on_train_end(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         self.progress.close()
@@ -135,28 +140,26 @@ def measure_validation(trainer: SelfPlayTrainer, source: SelfPlay, profile: Prof
     return scores
 
 
-def train(method: str, profile: Profile, seed: int, folder: Path, **grpo_changes: Any) -> Path:
+def train(method: str, profile: Profile, seed: int, folder: Path) -> Path:
     """Train ``method`` and return ``folder``; see the module's docstring for what it holds afterwards.
 
-    A run whose inputs changed since is kept beside the new one under another name.
+    A run whose inputs changed since is kept beside the new one under another name. Under ``accelerate launch`` every
+    process calls this with the same arguments (see ``azr.training.ranks``).
     """
-    stamp = fingerprint(method, profile, seed)
-    config_file = folder / "config.json"
-    if config_file.exists() and json.loads(config_file.read_text())["fingerprint"] != stamp:
-        folder.rename(folder.with_name(f"{folder.name}.old-{time.strftime('%Y%m%d-%H%M%S')}"))
+    ranks = join()
+    if ranks.is_main_process:
+        _prepare(method, profile, seed, folder)
+    ranks.wait_for_everyone()
     if (folder / "done.json").exists():
         return folder
-    folder.mkdir(parents=True, exist_ok=True)
-    config = {"method": method, "seed": seed, "fingerprint": stamp, "profile": dataclasses.asdict(profile)}
-    write_json(config_file, config)
-    write_json(folder / "versions.json", versions())
     began = time.monotonic()
-    with Executor(workers=min(2, os.cpu_count() or 1)) as executor:
-        trainer = _trainer(profile, seed, folder, executor, grpo_changes)
+    with MainExecutor(min(2, os.cpu_count() or 1), ranks) as executor:
+        trainer = _trainer(profile, seed, folder, executor)
         checkpoint = last_checkpoint(folder / "checkpoints")
         step = int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0
-        for name in ("log.jsonl", "proposals.jsonl"):
-            keep_steps(folder / name, step)
+        if ranks.is_main_process:
+            for name in ("log.jsonl", "proposals.jsonl"):
+                keep_steps(folder / name, step)
         _fill_buffer(trainer, folder, checkpoint)
         if checkpoint and step >= profile.train.steps:  # killed after its last step
             trainer._load_from_checkpoint(str(checkpoint))
@@ -164,13 +167,27 @@ def train(method: str, profile: Profile, seed: int, folder: Path, **grpo_changes
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     final = folder / ("model" if profile.model.full else "adapter")
     trainer.save_model(str(final))
-    write_json(folder / "done.json", {"seconds": round(time.monotonic() - began, 1), "steps": profile.train.steps})
+    ranks.wait_for_everyone()
+    if ranks.is_main_process:
+        write_json(folder / "done.json", {"seconds": round(time.monotonic() - began, 1), "steps": profile.train.steps})
     return folder
 
 
-def _trainer(
-    profile: Profile, seed: int, folder: Path, executor: Executor, grpo_changes: dict[str, Any]
-) -> SelfPlayTrainer:
+def _prepare(method: str, profile: Profile, seed: int, folder: Path) -> None:
+    """Make room for a run whose inputs changed, and say in the folder what it will hold."""
+    stamp = fingerprint(method, profile, seed)
+    config_file = folder / "config.json"
+    if config_file.exists() and json.loads(config_file.read_text())["fingerprint"] != stamp:
+        folder.rename(folder.with_name(f"{folder.name}.old-{time.strftime('%Y%m%d-%H%M%S')}"))
+    if (folder / "done.json").exists():
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    config = {"method": method, "seed": seed, "fingerprint": stamp, "profile": dataclasses.asdict(profile)}
+    write_json(config_file, config)
+    write_json(folder / "versions.json", versions())
+
+
+def _trainer(profile: Profile, seed: int, folder: Path, executor: MainExecutor) -> SelfPlayTrainer:
     os.environ["TRL_EXPERIMENTAL_SILENCE"] = "1"  # we know that rollout_func is experimental
     warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
     warnings.filterwarnings("ignore", message=".*pin_memory.*")
@@ -179,7 +196,7 @@ def _trainer(
     style = load_style(profile.model.prompt_style, tokenizer)
     source = SelfPlay(profile.rollout, style, executor, seed, profile.train.proposer_reward)
     callback = RunCallback(folder.name, profile, source)
-    args = grpo_config(profile, source.rows_per_step, seed, folder / "checkpoints", **grpo_changes)
+    args = grpo_config(profile, source.rows_per_step, seed, folder / "checkpoints")
     trainer = SelfPlayTrainer(model, tokenizer, source, profile, args, folder / "log.jsonl", [callback])
     trainer.remove_callback(PrinterCallback)  # the log has it all
     callback.trainer = trainer
@@ -197,7 +214,9 @@ def _fill_buffer(trainer: SelfPlayTrainer, folder: Path, checkpoint: Path | None
         transformers.set_seed(trainer.args.seed * 100_003)
         with trainer.sampling_policy():
             source.seed_buffer(trainer.generate)
-        temporary = seeds.with_suffix(".tmp")
-        temporary.write_text("".join(json.dumps(row) + "\n" for row in source.buffer.to_json()))
-        temporary.replace(seeds)
+        if trainer.accelerator.is_main_process:
+            temporary = seeds.with_suffix(".tmp")
+            temporary.write_text("".join(json.dumps(row) + "\n" for row in source.buffer.to_json()))
+            temporary.replace(seeds)
+        trainer.accelerator.wait_for_everyone()
     source.buffer = TaskBuffer.from_json(json.loads(line) for line in seeds.read_text().splitlines())

@@ -157,7 +157,8 @@ class SelfPlayTrainer(GRPOTrainer):
         )
         if self.accelerator.distributed_type == DistributedType.FSDP:
             # accelerate's FSDP2 leaves no mark by which transformers' generation would keep the processes in step
-            self.accelerator.unwrap_model(self.model)._is_fsdp_managed_module = True
+            base = self.model.get_base_model() if isinstance(self.model, PeftModel) else self.model
+            base._is_fsdp_managed_module = True
 
     def generate(self, prompts: Sequence[str]) -> list[Completion]:
         """Sample one completion per prompt by the trainer's own engine, each process its share."""
