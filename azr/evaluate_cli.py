@@ -2,6 +2,7 @@
 
     azr evaluate runs/laptop/selfplay-seed0     the model that the run trained, into its folder
     azr evaluate nano --profile laptop          an untrained model, into runs/laptop/base-nano
+    azr evaluate FOLDER --benchmark math500     a real benchmark, see azr/benchmarks/run.py
 
 Writes ``test.csv`` (one row a problem; ``proposed`` says whether the run had itself proposed the problem's program) and
 ``test.json`` (decoding, versions, fingerprint); a finished measurement whose inputs did not change is left alone.
@@ -14,6 +15,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from azr.benchmarks import run as benchmarks
 from azr.config import Profile, config_hash, profile_from
 from azr.errors import UserError
 from azr.paths import base_folder
@@ -24,10 +26,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of ``azr evaluate``."""
     parser.add_argument("target", metavar="RUN|MODEL", help="a run folder, or a model: nano, micro, a folder, a hub id")
     add_profile_arguments(parser)
+    benchmarks.add_arguments(parser)
 
 
 def main(args: argparse.Namespace) -> int:
     """Measure and say where the table is."""
+    plan = benchmarks.plan_of(args)
     folder = Path(args.target)
     run = _run_config(folder)
     if run:
@@ -42,6 +46,11 @@ def main(args: argparse.Namespace) -> int:
     import torch  # after the arguments have been checked: it takes seconds
 
     torch.set_num_threads(profile.threads)
+    if plan:
+        model, tokenizer, name, adapter = _load(folder, profile)
+        notes = benchmarks.run_notes(folder, run, profile.model.name, profile.model.dtype)
+        benchmarks.evaluate(plan, model, tokenizer, benchmarks.weights_digest(name, adapter, model), folder, notes)
+        return 0
     _measure(folder, profile)
     print(f"measured: {folder / 'test.csv'}")
     return 0
@@ -54,12 +63,24 @@ def _run_config(folder: Path) -> dict[str, Any]:
     return config if "fingerprint" in config else {}
 
 
-def _measure(folder: Path, profile: Profile) -> None:
+def _load(folder: Path, profile: Profile) -> tuple[Any, Any, str, Path | None]:
+    """Model and tokenizer, and what they were loaded from: a model's name and the run's adapter."""
     import torch
 
+    from azr.models import load_model
+
+    full, adapter = folder / "model", folder / "adapter"
+    name = str(full) if full.exists() else profile.model.name
+    chosen = adapter if adapter.exists() else None
+    model, tokenizer = load_model(name, profile.model.dtype, chosen)
+    model.to("cuda" if torch.cuda.is_available() else "cpu")
+    return model, tokenizer, name, chosen
+
+
+def _measure(folder: Path, profile: Profile) -> None:
     from azr.evaluate import measure
     from azr.executor import Executor
-    from azr.models import load_model, load_style
+    from azr.models import load_style
     from azr.progress import Progress
     from azr.training.run import versions, write_json
 
@@ -69,10 +90,7 @@ def _measure(folder: Path, profile: Profile) -> None:
     if record.exists() and table_file.exists() and json.loads(record.read_text())["fingerprint"] == stamp:
         return
     folder.mkdir(parents=True, exist_ok=True)
-    full, adapter = folder / "model", folder / "adapter"
-    name = str(full) if full.exists() else profile.model.name
-    model, tokenizer = load_model(name, profile.model.dtype, adapter if adapter.exists() else None)
-    model.to("cuda" if torch.cuda.is_available() else "cpu")
+    model, tokenizer, _, _ = _load(folder, profile)
     style = load_style(profile.model.prompt_style, tokenizer)
     with (
         Executor(workers=1) as executor,
