@@ -17,7 +17,10 @@ inner size of the MLP, V the vocabulary:
   n is the width of a layer's norms together (h each, and those of queries and keys); m is 4 for a gated MLP, 2 for one
   without a gate, 5 with gelu_new, which PyTorch composes; without autocast the adapters work in 4 bytes
 * L such layers without gradient checkpointing; with it L b h per token and one whole layer.
-* logits: three copies in fp32 of rows x completion x V (scaled logits, softmax, gradient).
+* logits: TRL never holds those of all tokens; it works in tiles of at most 4,096 tokens x 32,768 words of b bytes (on
+  the CPU with four copies in fp32 beside each), and keeps the gradient of the last hidden states, h (4 + 2b) per
+  completion token (on the CPU: per token), and with full training that of the output layer, V h (4 + weights' bytes).
+* while sampling with an adapter merged, a copy of the weights that it changes.
 
 Tests compare these with what autograd keeps for five architectures. Left out: mixture-of-experts kernels, 4-bit
 weights, vLLM (which takes the share of memory that it is given), communication buffers.
@@ -37,8 +40,12 @@ GIB = 1 << 30
 DTYPE_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 ADAM_BYTES = 8
 """Two moments in fp32 for each trained parameter."""
-LOGIT_COPIES = 3
-"""Copies in fp32 that a training step holds at once."""
+TILE_TOKENS, TILE_WORDS = 4096, 32768
+"""Largest tile of logits in training (TRL's)."""
+TILE_COPIES = 4
+"""Copies in fp32 of a tile where no GPU's kernel works in place."""
+SCORE_COPIES = 3
+"""Copies in fp32 of the next token's logits in sampling."""
 FRAGMENTATION = 0.05
 """Share of the peak that a caching allocator loses."""
 CONTEXT_BYTES = 700 << 20
@@ -52,7 +59,7 @@ class Workload:
     rows: int = 4
     """Sequences in one forward and backward pass."""
     generation_rows: int = 64
-    """Sequences that are generated at once."""
+    """Sequences that are generated at once; 0 where vLLM generates."""
     prompt_tokens: int = 1024
     completion_tokens: int = 1024
     weights: str = "bfloat16"
@@ -66,6 +73,8 @@ class Workload:
     gradient_checkpointing: bool = True
     shards: int = 1
     """Devices over which weights, gradients and optimizer are split (FSDP, ZeRO-3)."""
+    cuda: bool = True
+    """On a CUDA GPU, whose kernels fold the tiles of logits in place."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +112,8 @@ class Memory:
     kv_cache: int
     prefill: int
     """Passing working memory of generation."""
+    merging: int
+    """Copy of the weights that a merged adapter changes, held while sampling."""
     activations: int
     logits: int
 
@@ -114,7 +125,7 @@ class Memory:
     @property
     def generating(self) -> int:
         """Bytes while responses are generated."""
-        return self.held + self.kv_cache + self.prefill
+        return self.held + self.kv_cache + self.prefill + self.merging
 
     @property
     def training(self) -> int:
@@ -129,7 +140,17 @@ class Memory:
     def table(self) -> str:
         """One line a part, in GiB."""
         rows = [("parameters", f"{self.parameters / 1e6:,.1f} M"), ("trained", f"{self.trained / 1e6:,.2f} M")]
-        parts = ("weights", "adapter", "gradients", "optimizer", "kv_cache", "prefill", "activations", "logits")
+        parts = (
+            "weights",
+            "adapter",
+            "gradients",
+            "optimizer",
+            "kv_cache",
+            "prefill",
+            "merging",
+            "activations",
+            "logits",
+        )
         rows += [(part.replace("_", " "), f"{getattr(self, part) / GIB:,.2f} GiB") for part in parts]
         rows += [(name, f"{getattr(self, name) / GIB:,.2f} GiB") for name in ("generating", "training", "peak")]
         return "\n".join(f"{name:<12}{value:>14}" for name, value in rows)
@@ -219,15 +240,25 @@ def activation_bytes(shape: Shape, work: Workload) -> int:
     return work.rows * sequence * (per_token + norm * shape.hidden) + mask + copies
 
 
+def logit_bytes(shape: Shape, work: Workload) -> int:
+    """What a training step holds of logits and of the gradients behind them."""
+    each = DTYPE_BYTES[work.weights]
+    b = 2 if work.autocast else each
+    scored = work.rows * (work.completion_tokens + (0 if work.cuda else work.prompt_tokens))
+    tile = min(scored, TILE_TOKENS) * min(shape.vocabulary, TILE_WORDS) * (b + (0 if work.cuda else 4 * TILE_COPIES))
+    output_layer = shape.vocabulary * shape.hidden * (4 + each) if work.lora_rank is None else 0
+    return tile + scored * shape.hidden * (4 + 2 * b) + output_layer
+
+
 def predict(config: Any, work: Workload, shape: Shape | None = None) -> Memory:
     """Memory of ``work`` on one device, from a transformers ``config``; ``shape`` saves reading it again.
 
     Raises ValueError for an unknown dtype, counts below one, or LoRA targets that the model does not have.
     """
-    counts = (work.rows, work.generation_rows, work.prompt_tokens, work.completion_tokens, work.shards)
+    counts = (work.rows, work.prompt_tokens, work.completion_tokens, work.shards)
     if work.weights not in DTYPE_BYTES:
         raise ValueError(f"{work.weights} is no dtype of weights: choose one of {', '.join(DTYPE_BYTES)}")
-    if min(counts) < 1 or (work.lora_rank is not None and work.lora_rank < 1):
+    if min(counts) < 1 or work.generation_rows < 0 or (work.lora_rank is not None and work.lora_rank < 1):
         raise ValueError("rows, tokens, rank and shards must be at least 1")
     shape = shape or shape_of(config)
     adapter = 0
@@ -243,7 +274,8 @@ def predict(config: Any, work: Workload, shape: Shape | None = None) -> Memory:
     # Generation: the MLP and residuals of one layer over all prompts, one layer's cache while it grows, and the
     # sampler's copies of the next-token scores.
     passing = work.generation_rows * work.prompt_tokens * b * (2 * shape.hidden + 3 * shape.inner)
-    scores = work.generation_rows * shape.vocabulary * 4 * LOGIT_COPIES
+    merged = sum(inputs * outputs for inputs, outputs in adapted_linears(shape, work.lora_targets)) * each
+    scores = work.generation_rows * shape.vocabulary * 4 * SCORE_COPIES
     return Memory(
         parameters=shape.parameters,
         trained=trained,
@@ -253,13 +285,14 @@ def predict(config: Any, work: Workload, shape: Shape | None = None) -> Memory:
         optimizer=trained * ADAM_BYTES // work.shards,
         kv_cache=cache,
         prefill=passing + scores + cache // shape.layers,
+        merging=merged if adapter and work.generation_rows and work.shards == 1 else 0,
         activations=activation_bytes(shape, work),
-        logits=work.rows * work.completion_tokens * shape.vocabulary * 4 * LOGIT_COPIES,
+        logits=logit_bytes(shape, work),
     )
 
 
 def advice(config: Any, work: Workload, available: int, *, cuda: bool = True) -> str:
-    """One sentence: whether ``work`` fits into ``available`` bytes, and if not what to change, in the order to try."""
+    """One sentence: whether ``work`` fits into ``available`` bytes, and if not which settings to change, in order."""
     shape = shape_of(config)
     room = available - (CONTEXT_BYTES if cuda else 0)
     first = peak = predict(config, work, shape).peak
@@ -286,21 +319,18 @@ def advice(config: Any, work: Workload, available: int, *, cuda: bool = True) ->
 
 
 _KNOBS: tuple[tuple[Callable[[Workload], str], Callable[[Workload], Workload]], ...] = (
-    (lambda work: "gradient_checkpointing on", lambda work: replace(work, gradient_checkpointing=True)),
+    (lambda work: "train.gradient_checkpointing=true", lambda work: replace(work, gradient_checkpointing=True)),
+    (lambda work: f"train.micro_batch={work.rows}", lambda work: replace(work, rows=max(1, work.rows // 2))),
     (
-        lambda work: f"per_device_train_batch_size {work.rows}",
-        lambda work: replace(work, rows=max(1, work.rows // 2)),
+        lambda work: f"rollout.chunk={work.generation_rows}",
+        lambda work: replace(work, generation_rows=-(-work.generation_rows // 2)),
     ),
     (
-        lambda work: f"{work.generation_rows} sequences generated at once",
-        lambda work: replace(work, generation_rows=max(1, work.generation_rows // 2)),
-    ),
-    (
-        lambda work: f"LoRA of rank {work.lora_rank} instead of full training",
+        lambda work: f"a LoRA adapter of rank {work.lora_rank} instead of full training",
         lambda work: work if work.lora_rank else replace(work, lora_rank=32, weights="bfloat16"),
     ),
     (
-        lambda work: f"max_completion_length {work.completion_tokens}",
+        lambda work: f"rollout.max_new_tokens={work.completion_tokens}",
         lambda work: replace(work, completion_tokens=max(256, work.completion_tokens // 2)),
     ),
 )

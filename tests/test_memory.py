@@ -155,7 +155,8 @@ def test_the_parts_by_hand():
     assert memory.weights == 2 * shape.parameters
     assert (memory.adapter, memory.gradients, memory.optimizer) == (4 * adapter, 4 * adapter, ADAM_BYTES * adapter)
     assert memory.kv_cache == 2 * 32 * 3 * 2 * (2 * 16) * 2
-    assert memory.logits == 3 * 4 * 2 * 8 * 300
+    assert memory.logits == 2 * 8 * 300 * 2 + 2 * 8 * 64 * (4 + 2 * 2)
+    assert memory.merging == 2 * sum(inputs * outputs for _, inputs, outputs in shape.linears)
     full = predict(config, Workload(lora_rank=None, weights="float32"))
     assert full.weights + full.gradients + full.optimizer == 16 * shape.parameters
     split = predict(config, Workload(lora_rank=None, weights="float32", shards=4))
@@ -191,9 +192,9 @@ def test_advice_names_the_first_knobs_that_are_enough():
     assert advice(config, work, 10 * GIB * 100, cuda=False).startswith("fits: ")
     sentence = advice(config, work, room, cuda=False)
     assert sentence.startswith("does not fit: ")
-    assert "; gradient_checkpointing on makes it " in sentence
+    assert "; train.gradient_checkpointing=true makes it " in sentence
     tight = predict(config, Workload(rows=8, generation_rows=8)).peak
-    assert "per_device_train_batch_size 8 makes it" in advice(config, work, tight, cuda=False)
+    assert "train.micro_batch=8 makes it" in advice(config, work, tight, cuda=False)
     assert advice(config, work, 1000, cuda=False).endswith("take a smaller model or split it over more devices")
 
 
@@ -202,15 +203,15 @@ def test_advice_does_not_turn_what_does_not_help():
     work = Workload(rows=1, generation_rows=4096)
     room = predict(config, Workload(rows=1, generation_rows=1024)).peak
     sentence = advice(config, work, room, cuda=False)
-    assert "1024 sequences generated at once" in sentence
-    assert "per_device" not in sentence
+    assert "rollout.chunk=1024 makes it" in sentence
+    assert "train.micro_batch" not in sentence
 
 
 def test_the_table_has_a_line_for_every_part():
     lines = predict(CONFIGS["phi"], PLAIN).table().splitlines()
     assert [line.split("  ")[0] for line in lines] == [
         *("parameters", "trained", "weights", "adapter", "gradients", "optimizer", "kv cache", "prefill"),
-        *("activations", "logits", "generating", "training", "peak"),
+        *("merging", "activations", "logits", "generating", "training", "peak"),
     ]
     assert len({len(line) for line in lines}) == 1
 
