@@ -40,6 +40,7 @@ COMMANDS = (
     Command("base", "azr.world.cli", "the built-in base models: build one from scratch, or show what it can do"),
     Command("train", "azr.training.cli", "train one arm of the study with one seed"),
     Command("evaluate", "azr.evaluate_cli", "how many of n responses to each test problem are right"),
+    Command("compare", "azr.benchmarks.compare", "results on real benchmarks in one figure, with paired differences"),
     Command("run", "azr.notebooks", "run the notebooks of a profile, those that are not complete"),
     Command("report", "azr.report", "the executed notebooks of a profile as one HTML page"),
 )

@@ -84,12 +84,13 @@ def pass_at_k_frame(
     return pd.concat(rows, ignore_index=True).assign(samples=samples)
 
 
-def plot_pass_at_k(frame: pd.DataFrame, *, note: str = "") -> Figure:
+def plot_pass_at_k(frame: pd.DataFrame, *, note: str = "", reference: str = "base") -> Figure:
     """Curves per task type above, paired differences from the reference below.
 
     Args:
         frame: from ``pass_at_k_frame``.
         note: decoding, model, configuration: appended to the caption.
+        reference: the method that was subtracted.
 
     Returns:
         A figure of 2 rows (1 when the frame has no differences) and one column a task type. Dark bands are pointwise,
@@ -121,7 +122,7 @@ def plot_pass_at_k(frame: pd.DataFrame, *, note: str = "") -> Figure:
     low = frame.loc[frame["quantity"] == "pass@k", "estimate"].min()
     axes[0, 0].set_ylim(0 if low < 0.4 else None, 1.0)
     if differences:
-        axes[1, 0].set_ylabel("pass@k − base, paired")
+        axes[1, 0].set_ylabel(f"pass@k − {method_style(reference, methods)['label']}, paired")
     seeds = int(frame.loc[frame["quantity"] == "difference", "seeds"].max()) if differences else 0
     return finish(fig, _caption(frame, note), [_handle(m, methods) for m in methods], seeds=seeds)
 
@@ -135,6 +136,11 @@ def _panel(ax: Axes, rows: pd.DataFrame, methods: list[str], samples: int) -> No
         style = method_style(method, methods)
         fill = {"color": style["color"], "lw": 0}
         mean = of_method[of_method["seed"] == "mean"].sort_values("k")
+        if rows["k"].nunique() == 1:  # bands over a single k would have no width: bars, side by side
+            x = mean["k"] * 1.06 ** (methods.index(method) - (len(methods) - 1) / 2)
+            reach = (mean["estimate"] - mean["low"], mean["high"] - mean["estimate"])
+            ax.errorbar(x, mean["estimate"], yerr=reach, color=style["color"], marker=style["marker"], capsize=3)
+            continue
         if not crowded:
             ax.fill_between(mean["k"], mean["low_simultaneous"], mean["high_simultaneous"], alpha=0.08, **fill)
             ax.fill_between(mean["k"], mean["low"], mean["high"], alpha=0.2, **fill)
@@ -147,7 +153,9 @@ def _panel(ax: Axes, rows: pd.DataFrame, methods: list[str], samples: int) -> No
     ax.set_xscale("log", base=2)
     ax.set_xticks(ks[:: 1 + len(ks) // 9], [f"{k:,}" for k in ks[:: 1 + len(ks) // 9]])
     ax.minorticks_off()
-    if ks and ks[-1] > samples / 2:
+    if len(ks) == 1:
+        ax.set_xlim(ks[0] / 1.5, ks[0] * 1.5)
+    elif ks and ks[-1] > samples / 2:
         ax.axvspan(samples / 2, ks[-1], color="#999999", alpha=0.2, lw=0, zorder=0)
 
 
@@ -159,7 +167,8 @@ def _caption(frame: pd.DataFrame, note: str) -> str:
     text = f"S = {_per_group(seeds)} training seeds, " if len(trained) else ""
     text += f"M = {_per_group(problems)} problems a panel"
     text += f", n = {int(frame['samples'].iloc[0])} samples a problem."
-    if mean["method"].nunique() > _CROWDED:
+    pointwise = mean["method"].nunique() > _CROWDED or mean["k"].nunique() == 1
+    if pointwise:
         text += " Bands: 95 %, pointwise,"
     else:
         text += " Bands: 95 %, dark pointwise, light for all k at once; curves over problems" + (
@@ -170,7 +179,7 @@ def _caption(frame: pd.DataFrame, note: str) -> str:
     text += "."
     if seeds.max() == 1 and len(trained):
         text += " Single run: the bands say nothing about other training seeds."
-    elif seeds.max() > 1 and mean["method"].nunique() <= _CROWDED:
+    elif seeds.max() > 1 and not pointwise:
         text += " Thin lines: one seed each."
     return f"{text} {note}".strip()
 

@@ -117,3 +117,18 @@ def test_legend_and_panels_do_not_overlap():
     for ax in fig.axes:
         assert not legend.overlaps(ax.get_tightbbox())
         assert not caption.overlaps(ax.get_tightbbox())
+
+
+def test_a_single_k_has_bars_in_place_of_bands():
+    frame = pass_at_k_frame(counts(tasks=("deduction",)), [1], rng())
+    fig = plot_pass_at_k(frame, reference="base")
+    (bars, _) = fig.axes[0].containers
+    assert bars.lines[0].get_ydata() == pytest.approx(frame["estimate"][0])
+    assert not fig.axes[0].patches  # nothing is shaded
+    assert "Thin lines" not in fig.get_supxlabel()
+
+
+def test_the_axis_of_differences_names_the_reference():
+    table = counts(methods=("rlvr", "selfplay"), tasks=("deduction",))
+    fig = plot_pass_at_k(pass_at_k_frame(table, None, rng(), reference="rlvr"), reference="rlvr")
+    assert fig.axes[1].get_ylabel() == "pass@k − RLVR, paired"
