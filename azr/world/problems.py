@@ -25,11 +25,13 @@ _PAIRS = CompactStyle().num_induction_inputs
 
 @dataclass(frozen=True)
 class Problem:
-    """A task of a problem set and the number of statements of its program."""
+    """A task of a problem set, the number of statements of its program, and the values on the way to an answer."""
 
     id: str
     task: Task
     statements: int
+    values: tuple[str, ...]
+    """Literals in the order in which a solver writes them: backwards for abduction, none for induction."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,9 @@ def problems(split: Split, task_type: TaskType, count: int) -> list[Problem]:
         message = ", ".join(program.words) if task_type is TaskType.INDUCTION else ""
         outputs = tuple(repr(program.trace(value)[1]) for value in inputs)
         task = Task(task_type, program.text, tuple(map(repr, inputs)), outputs, message)
-        found.append(Problem(f"{split}-{task_type}-{len(found):04d}", task, statements))
+        values = tuple(map(repr, program.trace(inputs[0])[0]))
+        written = {TaskType.DEDUCTION: values, TaskType.ABDUCTION: values[::-1], TaskType.INDUCTION: ()}[task_type]
+        found.append(Problem(f"{split}-{task_type}-{len(found):04d}", task, statements, written))
     return found
 
 
