@@ -33,11 +33,19 @@ class ModelConfig:
     prompt_style: str = "compact"
     """compact (built-in models) or paper."""
     dtype: str = "float32"
-    """Weights: float32 or bfloat16."""
+    """Arithmetic: float32 or bfloat16. Weights are held in it too, but for full training, whose small updates would be
+    lost in bfloat16: they are held in float32 then."""
+    four_bit: bool = False
+    """Hold the base in 4 bits and train a LoRA adapter on it (QLoRA); needs bitsandbytes and a CUDA GPU."""
     full: bool = False
     """Train all weights instead of a LoRA adapter."""
     lora_rank: int = 16
     lora_alpha: int = 32
+
+    @property
+    def weights(self) -> str:
+        """The type in which weights are held."""
+        return "float32" if self.full else self.dtype
 
 
 @dataclass(frozen=True)
@@ -84,6 +92,22 @@ class TrainConfig:
 
 
 @dataclass(frozen=True)
+class EngineConfig:
+    """What samples, and who is told: how fast a run goes, not what it computes. The names are TRL's."""
+
+    name: str = "transformers"
+    """transformers, vllm-colocate (vLLM beside training on each GPU) or vllm-server (`vllm serve` on other GPUs)."""
+    vllm_gpu_memory_utilization: float = 0.3
+    """Share of each GPU that colocated vLLM takes."""
+    vllm_tensor_parallel_size: int = 1
+    """GPUs over which colocated vLLM splits a model."""
+    vllm_server_host: str = "0.0.0.0"
+    vllm_server_port: int = 8000
+    report_to: str = "none"
+    """Where to send the log as well: none, trackio, tensorboard or wandb."""
+
+
+@dataclass(frozen=True)
 class EvaluationConfig:
     """Problems and samples of a measurement."""
 
@@ -108,6 +132,7 @@ class Profile:
     rollout: RolloutConfig = field(default_factory=RolloutConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    engine: EngineConfig = field(default_factory=EngineConfig)
 
 
 def profile_names() -> list[str]:

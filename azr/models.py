@@ -2,19 +2,26 @@
 
 >>> model, tokenizer = load_model("nano")  # doctest: +SKIP
 
-Left out: quantised loading and device maps; the trainer and ``accelerate`` place the model.
+Left out: device maps; the trainer and ``accelerate`` place the model.
 """
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
+from typing import Any
 
 import torch
+from accelerate import PartialState
 from peft import PeftModel
+from safetensors import SafetensorError
 from transformers import (
+    AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
+    BitsAndBytesConfig,
     GenerationConfig,
+    PretrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
@@ -26,6 +33,8 @@ from azr.prompts.compact import CompactStyle
 from azr.world.base import CHECKPOINTS
 
 BUILT_IN = ("nano", "micro")
+UNOPENED = (OSError, ValueError, KeyError, ImportError, SafetensorError)
+"""What transformers and its libraries raise for a model that they cannot open."""
 
 
 def resolve(name: str) -> str:
@@ -33,19 +42,44 @@ def resolve(name: str) -> str:
     return str(CHECKPOINTS / name) if name in BUILT_IN else name
 
 
+def load_config(name: str) -> PretrainedConfig:
+    """The configuration alone, of a model of which nothing else is loaded. Raises UserError as ``load_model`` does."""
+    try:
+        return AutoConfig.from_pretrained(resolve(name))
+    except UNOPENED as error:
+        raise UserError(_why_not(name, error)) from error
+
+
+def four_bit_settings(dtype: str) -> dict[str, Any]:
+    """What ``from_pretrained`` is told for a base quantised to 4 bits (QLoRA), on this process's GPU."""
+    if importlib.util.find_spec("bitsandbytes") is None:
+        raise UserError("A base in 4 bits needs bitsandbytes: pip install bitsandbytes, or leave model.four_bit off.")
+    if not torch.cuda.is_available():
+        raise UserError("A base in 4 bits needs a CUDA GPU, and there is none here: leave model.four_bit off.")
+    quantisation = BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=getattr(torch, dtype),
+    )
+    return {"quantization_config": quantisation, "device_map": {"": PartialState().local_process_index}}
+
+
 def load_model(
-    name: str, dtype: str = "float32", adapter: str | Path | None = None
+    name: str, dtype: str = "float32", adapter: str | Path | None = None, four_bit: bool = False
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Model in evaluation mode and tokenizer; ``adapter`` is a PEFT folder that is merged into the weights.
 
-    Raises UserError where there is no such model, it is gated, or the hub cannot be reached.
+    ``four_bit`` quantises the weights while they are loaded. Raises UserError where there is no such model, it is
+    gated, or the hub cannot be reached.
     """
     path = resolve(name)
     disable_progress_bar()
+    quantised = four_bit_settings(dtype) if four_bit else {}
     try:
         tokenizer = AutoTokenizer.from_pretrained(path, padding_side="left")
-        model = AutoModelForCausalLM.from_pretrained(path, dtype=getattr(torch, dtype))
-    except (OSError, ValueError, KeyError) as error:
+        model = AutoModelForCausalLM.from_pretrained(path, dtype=getattr(torch, dtype), **quantised)
+    except UNOPENED as error:
         raise UserError(_why_not(name, error)) from error
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
@@ -69,12 +103,22 @@ def load_style(name: str, tokenizer: PreTrainedTokenizerBase) -> PromptStyle:
     raise UserError(f"There is no prompt style '{name}'; choose compact or paper.")
 
 
-def _why_not(name: str, error: Exception) -> str:
-    text = str(error).lower()
-    if Path(name).is_dir():
+def _why_not(name: str, error: BaseException) -> str:
+    kinds, texts = set(), []
+    link: BaseException | None = error
+    while link is not None:
+        kinds.add(type(link).__name__)
+        texts.append(str(link).lower())
+        link = link.__cause__ or link.__context__
+    text = " ".join(texts)
+    if isinstance(error, ImportError):
+        return f"The model '{name}' needs a package that is not installed: {str(error).strip().splitlines()[0]}"
+    if Path(name).is_dir() or name in BUILT_IN:
         return f"The folder '{name}' holds no causal language model with its tokenizer that transformers can open."
-    if "gated" in text or "401" in text or "403" in text:
+    if "GatedRepoError" in kinds or "gated" in text:
         return f"The model '{name}' is gated: accept its licence on the hub and log in with `hf auth login`."
-    if "connect" in text or "offline" in text or "couldn't" in text or "resolve" in text or "proxy" in text:
+    if any(word in text for word in ("connect", "offline", "couldn't", "resolve host", "proxy", "outgoing traffic")):
         return f"The model '{name}' is not here and the hub cannot be reached: give a local folder, or connect."
+    if not isinstance(error, OSError) and "HFValidationError" not in kinds:
+        return f"The model '{name}' is no causal language model that transformers can open: take another."
     return f"There is no model '{name}': give nano, micro, a local folder or a hub id."

@@ -1,13 +1,18 @@
 """Loading models: local folders, adapters, and what is said when there is no such model."""
 
+import importlib.util
+import shutil
+from types import SimpleNamespace
+
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 from training.tiny import TOKENIZER, save_tiny, tiny_model
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
+from azr import models
 from azr.errors import UserError
-from azr.models import BUILT_IN, load_model, load_style, resolve
+from azr.models import BUILT_IN, four_bit_settings, load_config, load_model, load_style, resolve
 from azr.prompts.compact import CompactStyle
 from azr.prompts.paper import PaperStyle
 from azr.world.base import CHECKPOINTS
@@ -94,3 +99,72 @@ def test_the_models_own_sampling_defaults_are_left_behind(tmp_path):
 
 def test_the_paper_style_needs_no_chat_template():
     assert isinstance(load_style("paper", TOKENIZER), PaperStyle)
+
+
+@pytest.fixture
+def online(monkeypatch):
+    """Makes the hub answer with an error, as transformers passes it on."""
+
+    def answer(error: Exception, cause: Exception | None = None) -> None:
+        def raises(*_: object, **__: object) -> None:
+            raise error from cause
+
+        for kind in ("AutoTokenizer", "AutoConfig", "AutoModelForCausalLM"):
+            monkeypatch.setattr(f"azr.models.{kind}.from_pretrained", raises)
+
+    return answer
+
+
+class GatedRepoError(Exception):
+    """By name what huggingface_hub raises."""
+
+
+@pytest.mark.parametrize("load", [load_model, load_config])
+@pytest.mark.parametrize(
+    ("error", "cause", "said"),
+    [
+        (OSError("You are trying to access a gated repo."), GatedRepoError("401 Client Error"), "is gated: accept its"),
+        (OSError("We couldn't connect to the hub"), ConnectionError("Name or service not known"), "cannot be reached"),
+        (OSError("no files in the disk cache and outgoing traffic has been disabled"), None, "cannot be reached"),
+        (OSError("org/name is not a valid model identifier"), None, "There is no model 'org/name'"),
+        (ValueError("Unrecognized configuration class for this kind of AutoModel"), None, "no causal language model"),
+        (ImportError("tiktoken is required\nto read this file"), None, "not installed: tiktoken is required$"),
+    ],
+)
+def test_what_the_hub_answers_is_one_sentence(online, load, error, cause, said):
+    online(error, cause)
+    with pytest.raises(UserError, match=said) as raised:
+        load("org/name")
+    assert "\n" not in str(raised.value)
+
+
+def test_a_folder_with_torn_weights_is_the_users_mistake(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "torn")
+    (tmp_path / "torn" / "model.safetensors").write_bytes(b"torn")
+    with pytest.raises(UserError, match="holds no causal language model"):
+        load_model(str(tmp_path / "torn"))
+
+
+def test_the_configuration_alone_is_enough_for_a_folder_without_weights(folder, tmp_path):
+    shutil.copy(folder / "config.json", tmp_path)
+    assert load_config(str(tmp_path)).num_hidden_layers == 1
+    assert load_config("nano").vocab_size == len(TOKENIZER)
+
+
+def test_four_bits_need_bitsandbytes_and_a_gpu(folder, monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"needs bitsandbytes: pip install bitsandbytes, or leave model.four_bit off"):
+        load_model(str(folder), four_bit=True)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name)
+    with pytest.raises(UserError, match="needs a CUDA GPU"):
+        load_model(str(folder), four_bit=True)
+
+
+def test_four_bits_are_asked_for_on_the_gpu_of_the_process(monkeypatch):
+    monkeypatch.setattr(models, "BitsAndBytesConfig", lambda **settings: settings)  # itself needs bitsandbytes
+    monkeypatch.setattr(models, "PartialState", lambda: SimpleNamespace(local_process_index=3))
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    settings = four_bit_settings("bfloat16")
+    assert settings["quantization_config"]["bnb_4bit_compute_dtype"] == torch.bfloat16
+    assert settings["device_map"] == {"": 3}
