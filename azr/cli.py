@@ -38,6 +38,7 @@ class Command:
 COMMANDS = (
     Command("doctor", "azr.doctor", "what this machine has, which sandbox layers hold, which profiles there are"),
     Command("base", "azr.world.cli", "the built-in base models: build one from scratch, or show what it can do"),
+    Command("seeds", "azr.seeds_cli", "check seed files in AZR's published format by running every entry"),
     Command("train", "azr.training.cli", "train one arm of the study with one seed"),
     Command("evaluate", "azr.evaluate_cli", "how many of n responses to each test problem are right"),
     Command("compare", "azr.benchmarks.compare", "results on real benchmarks in one figure, with paired differences"),

@@ -4,6 +4,7 @@
         seeds = read_seeds("7b_coder_seed_io.jsonl", executor)
     print(seeds.summary())
     seeds.tasks(TaskType.ABDUCTION)
+    write_buffer(Path("seeds.jsonl"), seeded_buffer([seeds]))
 
 A line holds either ``snippet``, ``input`` and ``output`` (a seed of deduction and of abduction alike) or ``snippet``,
 ``inputs``, ``outputs`` and ``message`` (induction); ``imports`` that the snippet lacks are put before it, all other
@@ -18,11 +19,12 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from azr.buffer import TaskBuffer
 from azr.errors import UserError
 from azr.executor import Execution, Executor, Job, same_literal
 from azr.prompts.parsing import read_arguments, read_program
@@ -99,6 +101,23 @@ def read_seeds(path: str | Path, executor: Executor) -> Seeds:
         if not all(same_literal(ours, theirs) for ours, theirs in zip(outputs, draft.outputs, strict=True)):
             recomputed.append(draft.line)
     return Seeds(str(path), tuple(entries), tuple(recomputed), tuple(sorted(fallen)))
+
+
+def seeded_buffer(seeds: Sequence[Seeds]) -> TaskBuffer:
+    """The buffer before the first step: each file's deduction and abduction tasks (the same), then induction."""
+    buffer = TaskBuffer()
+    for of_file in seeds:
+        for task_type in TaskType:
+            for task in of_file.tasks(task_type):
+                buffer.add(task, step=0)
+    return buffer
+
+
+def write_buffer(path: Path, buffer: TaskBuffer) -> None:
+    """Write a run's ``seeds.jsonl``, whole or not at all."""
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text("".join(json.dumps(row) + "\n" for row in buffer.to_json()), encoding="utf-8")
+    temporary.replace(path)
 
 
 def _draft(number: int, line: str) -> _Draft | str:

@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from azr import cli
+from azr.buffer import TaskBuffer
 from azr.errors import UserError
 from azr.executor import Executor
 from azr.seeds import read_seeds
@@ -116,3 +118,30 @@ def test_files_without_seeds_are_refused_in_one_sentence(tmp_path, executor):
         read_seeds(tmp_path / "missing.jsonl", executor)
     with pytest.raises(UserError, match="holds no seed"):
         read(tmp_path, executor, "nothing", "here")
+
+
+def test_the_command_prints_what_stands_and_writes_it_as_a_runs_seeds(tmp_path, capsys):
+    pairs, problems = tmp_path / "pairs.jsonl", tmp_path / "problems.jsonl"
+    pairs.write_text("\n".join([pair(COUNT, "['ab'], 2", ""), "oops", pair(COUNT, "['c'], 1", "{'c': 1}")]))
+    problems.write_text(induction("def f(x):\n    return x", ["1", "2"], ["1", "2"]))
+    out = tmp_path / "made" / "seeds.jsonl"
+    assert cli.main(["seeds", str(pairs), str(problems), "--out", str(out)]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        f"{pairs}: 2 of 3 seeds stand, 1 of them recomputed",
+        "  1 fall: not JSON (line 2)",
+        f"{problems}: 1 of 1 seeds stand, 0 of them recomputed",
+        "2 deduction, 2 abduction, 1 induction tasks in all",
+        f"written: {out}",
+    ]
+    buffer = TaskBuffer.from_json(map(json.loads, out.read_text().splitlines()))
+    assert [task.output for task in buffer.tasks(TaskType.ABDUCTION)] == ["{'ab': 4}", "{'c': 1}"]
+    assert [task.message for task in buffer.tasks(TaskType.INDUCTION)] == ["What grows?"]
+
+
+def test_the_command_names_what_it_cannot_read_or_write(tmp_path, capsys):
+    assert cli.main(["seeds", str(tmp_path / "none.jsonl"), "--out", str(tmp_path / "out.jsonl")]) == 2
+    assert "none.jsonl cannot be read (No such file" in capsys.readouterr().err
+    (tmp_path / "bad.jsonl").write_text(pair("def f(x):\n    return 1 / x", "0", ""))
+    assert cli.main(["seeds", str(tmp_path / "bad.jsonl"), "--out", str(tmp_path / "out.jsonl")]) == 2
+    assert "no seed stands: " in capsys.readouterr().err
+    assert not (tmp_path / "out.jsonl").exists()
