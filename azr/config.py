@@ -117,6 +117,12 @@ class EvaluationConfig:
     """Samples per problem; pass@k is shown up to half of it."""
     validation_problems: int = 32
     validation_samples: int = 4
+    exact_problems: int = 0
+    """Problems per task type whose probability of a right response is bounded by enumeration; 0 for none."""
+    exact_expansions: int = 2000
+    """Most prefixes of responses that are expanded for each of them."""
+    exact_bound: float = 1e-3
+    """A problem is done when at most this much probability is unexplored."""
 
 
 @dataclass(frozen=True)
