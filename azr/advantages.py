@@ -35,17 +35,19 @@ def task_relative_advantages(
     return advantages
 
 
-def group_balance(lengths: np.ndarray, groups: np.ndarray, trained: np.ndarray) -> np.ndarray:
+def group_balance(lengths: np.ndarray, groups: np.ndarray, trained: np.ndarray, by: str = "token") -> np.ndarray:
     """Factors, shape (rows,), that turn one token mean over the batch into equal weight for each trained group.
 
     AZR's micro-batches hold one role of one task type each and weigh equally: inside a group the loss is a token mean,
     across groups a plain mean. Multiplying the advantages by these factors gives that from a loss divided by the
-    number of tokens of all rows. Rows with ``trained`` False get 0.
+    number of tokens of all rows. Rows with ``trained`` False get 0. ``by="sequence"`` makes the mean inside a group one
+    over responses, each the mean over its own tokens: a long response then weighs no more than a short one.
     """
     total = float(np.sum(lengths))
     kept = np.unique(groups[trained])
     factors = np.zeros(len(lengths))
     for group in kept:
         rows = (groups == group) & trained
-        factors[rows] = total / (len(kept) * float(np.sum(lengths[rows])))
+        weight = np.sum(lengths[rows]) if by == "token" else rows.sum() * np.asarray(lengths, dtype=float)[rows]
+        factors[rows] = total / (len(kept) * weight)
     return factors

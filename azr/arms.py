@@ -1,7 +1,12 @@
-"""The arms of the study: what is trained, by name, as changes to a profile.
+"""The arms of the study: what is trained, by name, as a method and the settings in which it differs from the profile.
 
->>> sorted(ARMS)[:1]
-['selfplay']
+All start from the same base and take the same number of optimizer steps with the same number of responses in each.
+The methods: ``selfplay`` (the Absolute Zero Reasoner), ``rlvr`` (the same trainer on a fixed set of verified problems)
+and ``sft`` (TRL's SFTTrainer on worked answers to that set). An arm's name with ``-full`` behind it trains all weights
+instead of a LoRA adapter.
+
+>>> arm_profile("frozen", load_profile("smoke"))[1].train.proposer
+'frozen'
 """
 
 from __future__ import annotations
@@ -11,6 +16,8 @@ from typing import Any
 
 from azr.config import Profile, override
 from azr.errors import UserError
+
+FULL = "-full"
 
 
 @dataclass(frozen=True)
@@ -22,12 +29,22 @@ class Arm:
 
 
 ARMS = {
+    "sft": Arm("sft"),
+    "rlvr": Arm("rlvr"),
     "selfplay": Arm("selfplay"),
+    # The paper's reading: no gradient from the proposer's samples.
+    "frozen": Arm("selfplay", {"train.proposer": "frozen"}),
+    # The strict reading: proposals sampled from the base.
+    "frozen-strict": Arm("selfplay", {"train.proposer": "base"}),
+    # RQ5: the reward that peaks at a solve rate of one half.
+    "half": Arm("selfplay", {"train.proposer_reward": "half"}),
 }
 
 
 def arm_profile(name: str, profile: Profile) -> tuple[str, Profile]:
     """Method and profile of an arm. Raises UserError for a name that is none."""
-    if name not in ARMS:
-        raise UserError(f"There is no arm '{name}'; choose one of {', '.join(ARMS)}.")
-    return ARMS[name].method, override(profile, ARMS[name].changes)
+    short = name.removesuffix(FULL)
+    if short not in ARMS:
+        raise UserError(f"There is no arm '{name}'; choose one of {', '.join(ARMS)}, or one of them with {FULL} added.")
+    changes = ARMS[short].changes | ({"model.full": True} if short != name else {})
+    return ARMS[short].method, override(profile, changes)

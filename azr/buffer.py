@@ -48,12 +48,19 @@ class TaskBuffer:
         """Different program texts of a type."""
         return len({task.program for task, _ in self._tasks[task_type]})
 
-    def references(self, task_type: TaskType, k: int, rng: np.random.Generator) -> list[Task]:
-        """What a proposer is shown: k tasks of the type, or for induction one program of the other two types."""
+    def references(self, task_type: TaskType, k: int, rng: np.random.Generator, seeds_only: bool = False) -> list[Task]:
+        """What a proposer is shown: k tasks of the type, or for induction one program of the other two types.
+
+        ``seeds_only`` leaves out what self-play itself has proposed since seeding.
+        """
+
+        def pool_of(task_type: TaskType) -> list[Task]:
+            return [task for task, step in self._tasks[task_type] if not (seeds_only and step)]
+
         if task_type is TaskType.INDUCTION:
-            pool = self.tasks(TaskType.ABDUCTION) + self.tasks(TaskType.DEDUCTION)
+            pool = pool_of(TaskType.ABDUCTION) + pool_of(TaskType.DEDUCTION)
             return [pool[rng.integers(len(pool))]]
-        pool = self.tasks(task_type)
+        pool = pool_of(task_type)
         return [pool[i] for i in rng.permutation(len(pool))[:k]]
 
     def problems(self, task_type: TaskType, count: int, step: int, rng: np.random.Generator) -> list[tuple[Task, int]]:

@@ -56,6 +56,8 @@ class RolloutConfig:
     """Proposals, and problems solved, per task type and step [64]."""
     references: int = 2
     """Earlier tasks shown to a proposer [6]."""
+    references_from: str = "buffer"
+    """Where references are drawn: the whole buffer [buffer], or only the tasks it was seeded with (seeds)."""
     rollouts: int = 8
     """Solver rollouts that estimate a proposal's solve rate [8]."""
     seed_factor: int = 4
@@ -73,7 +75,9 @@ class TrainConfig:
 
     steps: int = 60
     learning_rate: float = 5e-4
-    """Constant [1e-6 with full fine-tuning]."""
+    """Constant, of a LoRA adapter."""
+    full_learning_rate: float = 1e-4
+    """Constant, where all weights are trained [1e-6]."""
     weight_decay: float = 0.0
     max_grad_norm: float = 1.0
     micro_batch: int = 16
@@ -82,9 +86,17 @@ class TrainConfig:
     """Recompute activations in the backward pass: slower, and needed for long responses of large models."""
     advantage_by: str = "token"
     """Whiten over tokens [token] or over sequences."""
+    loss_by: str = "token"
+    """Within a group of task type and role the loss is a mean over tokens [token] or over responses (sequence)."""
     proposer_reward: str = "learnability"
-    freeze_proposer: bool = False
-    """Withhold the proposer's gradient; the weights it shares with the solver still move."""
+    """A name in azr/rewards.py."""
+    novelty_weight: float = 0.0
+    """Added to a valid proposal's reward: this weight times its mean distance to the references it was shown [0]."""
+    proposer: str = "trained"
+    """trained; frozen: no gradient from its samples, while the weights it shares with the solver still move [AZR's
+    train_propose off]; base: its samples come from the untrained model, with the adapter switched off."""
+    problems: int = 512
+    """RLVR and SFT: size of the fixed set of problems, per task type."""
     save_every: int = 10
     """Steps between checkpoints."""
     validate_every: int = 10
@@ -132,6 +144,10 @@ class Profile:
     name: str
     seeds: int = 3
     """Training seeds of each arm."""
+    larger: str = ""
+    """A second, larger model on which the study is repeated, as the paper has 3B and 7B; empty for none."""
+    larger_seeds: int = 1
+    """Training seeds of each arm of it."""
     threads: int = 1
     """CPU threads of one training or measuring process; repeating a result to the digit needs the same number."""
     model: ModelConfig = field(default_factory=ModelConfig)

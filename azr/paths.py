@@ -10,15 +10,20 @@ DEFAULT_PROFILE = "laptop"
 """Its figures are the reference figures of the repository; other profiles' lie with their runs."""
 
 
-def run_folder(runs: Path, profile: str, arm: str, seed: int) -> Path:
+def model_folder(runs: Path, profile: str, model: str) -> Path:
+    """The folder of everything that a profile makes with one model (a built-in size, a folder or a hub id)."""
+    return runs / profile / Path(model).name
+
+
+def run_folder(runs: Path, profile: str, model: str, arm: str, seed: int) -> Path:
     """The folder of one trained arm.
 
-    >>> run_folder(Path("runs"), "smoke", "selfplay", 0).as_posix()
-    'runs/smoke/selfplay-seed0'
+    >>> run_folder(Path("runs"), "smoke", "nano", "selfplay", 0).as_posix()
+    'runs/smoke/nano/selfplay-seed0'
     """
-    return runs / profile / f"{arm}-seed{seed}"
+    return model_folder(runs, profile, model) / f"{arm}-seed{seed}"
 
 
 def base_folder(runs: Path, profile: str, model: str) -> Path:
     """The folder of measurements of an untrained model."""
-    return runs / profile / f"base-{Path(model).name}"
+    return model_folder(runs, profile, model) / "base"

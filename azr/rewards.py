@@ -41,10 +41,15 @@ PROPOSER_REWARDS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 }
 
 
-def proposer_rewards(solve_rate: np.ndarray, valid: np.ndarray, shape: str = "learnability") -> np.ndarray:
-    """Rewards of proposals, shape (n,): ``solve_rate`` in [0, 1] (ignored where not ``valid``), ``valid`` boolean."""
+def proposer_rewards(
+    solve_rate: np.ndarray, valid: np.ndarray, shape: str = "learnability", bonus: np.ndarray | float = 0.0
+) -> np.ndarray:
+    """Rewards of proposals, shape (n,): ``solve_rate`` in [0, 1] (ignored where not ``valid``), ``valid`` boolean.
+
+    ``bonus`` is added to valid ones: AZR's option ``mean_edit_distance_reward`` combined as a sum.
+    """
     rate = np.nan_to_num(np.asarray(solve_rate, dtype=float))
-    return np.where(np.asarray(valid, dtype=bool), PROPOSER_REWARDS[shape](rate), MALFORMED)
+    return np.where(np.asarray(valid, dtype=bool), PROPOSER_REWARDS[shape](rate) + bonus, MALFORMED)
 
 
 def solver_rewards(correct: np.ndarray, well_formed: np.ndarray) -> np.ndarray:

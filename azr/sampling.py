@@ -84,23 +84,23 @@ def sample(
         ids = encode_prompt(tokenizer, prompt)
         known = model(torch.tensor([ids[:-1]], device=model.device)).past_key_values if len(ids) > 1 else None
 
-        def extend(
+        def longer(
             prefixes: list[list[int]], length: int, prompt_cache: DynamicCache | None = known
         ) -> list[list[int]]:
             cache = _repeated(prompt_cache, len(prefixes))
-            return _extend(model, tokenizer, prefixes, length, temperature, cache)
+            return extend(model, tokenizer, prefixes, length, temperature, cache)
 
         responses: list[list[int]] = []
         while len(responses) < n:
             rows = min(chunk, n - len(responses))
-            responses += in_stages([ids] * rows, extend, max_new_tokens, {eos})
+            responses += in_stages([ids] * rows, longer, max_new_tokens, {eos})
         texts.append(tokenizer.batch_decode(responses, skip_special_tokens=True))
         if progress:
             progress(len(texts))
     return texts
 
 
-def _extend(
+def extend(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     prefixes: list[list[int]],
@@ -108,11 +108,16 @@ def _extend(
     temperature: float,
     cache: DynamicCache | None = None,
 ) -> list[list[int]]:
-    """Up to ``length`` new tokens for each prefix; ``cache`` holds the beginning that equal prefixes share."""
+    """Up to ``length`` new tokens for each prefix (token ids); ``cache`` holds all of each prefix but its last token.
+
+    Without one, prefixes that stand there more than once are read once: the rollouts of one problem share its prompt.
+    """
     pad, eos = tokenizer.pad_token_id, tokenizer.eos_token_id
     width = max(map(len, prefixes))
     ids = torch.tensor([[pad] * (width - len(row)) + row for row in prefixes], device=model.device)
     mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in prefixes], device=model.device)
+    if cache is None and width > 1 and len({*map(tuple, prefixes)}) <= len(prefixes) // 2:
+        cache = _shared(model, ids, mask)
     settings = GenerationConfig(
         do_sample=temperature > 0,
         temperature=temperature or None,
@@ -124,6 +129,18 @@ def _extend(
     out = model.generate(input_ids=ids, attention_mask=mask, past_key_values=cache, generation_config=settings)
     new = out[:, width:].tolist()
     return [row[: row.index(eos) + 1] if eos in row else row for row in new]
+
+
+def _shared(model: PreTrainedModel, ids: torch.Tensor, mask: torch.Tensor) -> DynamicCache:
+    """The cache of ``ids`` [rows, width], left-padded, without their last tokens; equal rows are computed once."""
+    distinct, row_of = ids.unique(dim=0, return_inverse=True)
+    first = torch.stack([(row_of == i).nonzero()[0, 0] for i in range(len(distinct))])
+    shown = mask[first]
+    positions = (shown.cumsum(1) - 1).clamp(min=0)
+    known = model(
+        distinct[:, :-1], attention_mask=shown[:, :-1], position_ids=positions[:, :-1], logits_to_keep=1, use_cache=True
+    ).past_key_values
+    return DynamicCache([(layer.keys[row_of], layer.values[row_of]) for layer in known.layers])
 
 
 def _repeated(cache: DynamicCache | None, rows: int) -> DynamicCache | None:
@@ -148,13 +165,13 @@ def sample_batch(
     prompt_ids = [encode_prompt(tokenizer, prompt) for prompt in prompts]
     order = sorted(range(len(prompts)), key=lambda i: (len(prompt_ids[i]), i))
 
-    def extend(prefixes: list[list[int]], length: int) -> list[list[int]]:
-        return _extend(model, tokenizer, prefixes, length, temperature=1.0)
+    def longer(prefixes: list[list[int]], length: int) -> list[list[int]]:
+        return extend(model, tokenizer, prefixes, length, temperature=1.0)
 
     done: dict[int, Completion] = {}
     for start in range(0, len(order), chunk):
         rows = order[start : start + chunk]
-        responses = in_stages([prompt_ids[i] for i in rows], extend, max_new_tokens, {tokenizer.eos_token_id})
+        responses = in_stages([prompt_ids[i] for i in rows], longer, max_new_tokens, {tokenizer.eos_token_id})
         for i, ids in zip(rows, responses, strict=True):
             done[i] = Completion(prompt_ids[i], ids, tokenizer.decode(ids, skip_special_tokens=True))
     return [done[i] for i in range(len(prompts))]

@@ -23,9 +23,10 @@ from typing import Any
 import numpy as np
 
 from azr.buffer import TaskBuffer
-from azr.config import RolloutConfig
+from azr.config import RolloutConfig, TrainConfig
 from azr.errors import UserError
 from azr.executor import Execution, Executor, Job, Verdict
+from azr.metrics.curriculum import ast_distance
 from azr.prompts.base import PromptStyle
 from azr.rewards import proposer_rewards, solver_rewards
 from azr.sampling import Completion
@@ -182,12 +183,16 @@ class SelfPlay:
         style: PromptStyle,
         executor: Executor,
         seed: int,
-        proposer_reward: str = "learnability",
+        train: TrainConfig | None = None,
         buffer: TaskBuffer | None = None,
     ) -> None:
         self.config, self.style, self.executor, self.seed = config, style, executor, seed
-        self.proposer_reward = proposer_reward
+        self.train = train or TrainConfig()
         self.buffer = buffer or TaskBuffer()
+
+    def state(self) -> list[dict[str, Any]]:
+        """The buffer as JSON rows, for a checkpoint."""
+        return self.buffer.to_json()
 
     @property
     def rows_per_step(self) -> int:
@@ -239,19 +244,22 @@ class SelfPlay:
                 "propose in this prompt style; take another model or style, or start from a seed file."
             )
 
-    def step(self, step: int, generate: Generate) -> StepResult:
-        """Roll out step number ``step`` (from 1) with the current policy."""
+    def step(self, step: int, generate: Generate, generate_from_base: Generate | None = None) -> StepResult:
+        """Roll out step number ``step`` (from 1) with the current policy; ``generate_from_base`` samples the untrained
+        model, which proposes where the setting ``train.proposer`` is ``base``.
+        """
         rng, clock, config = self._rng(1, step), Clock(), self.config
         requests: list[tuple[TaskType, list[Task]]] = []
         problems: list[tuple[Task, int]] = []
         for task_type in (TaskType.ABDUCTION, TaskType.DEDUCTION, TaskType.INDUCTION):
-            requests += [
-                (task_type, self.buffer.references(task_type, config.references, rng)) for _ in range(config.batch)
-            ]
+            for _ in range(config.batch):
+                shown = self.buffer.references(task_type, config.references, rng, config.references_from == "seeds")
+                requests.append((task_type, shown))
             problems += self.buffer.problems(task_type, config.batch, step, rng)
         tasks = [task for task, _ in problems]
         with clock("propose"):
-            proposed = generate([self.style.propose(*request) for request in requests])
+            propose_by = generate_from_base if generate_from_base and self.train.proposer == "base" else generate
+            proposed = propose_by([self.style.propose(*request) for request in requests])
         with clock("execute"):
             fates, well_formed = propose(requests, proposed, self.style, self.executor, step)
         standing = [fate for fate in fates if fate.task]
@@ -265,7 +273,9 @@ class SelfPlay:
             fate.solve_rate = float(rate)
         valid = np.array([fate.task is not None for fate in fates]) & np.array(well_formed)
         rate_of_all = np.array([np.nan if fate.solve_rate is None else fate.solve_rate for fate in fates])
-        for fate, reward in zip(fates, proposer_rewards(rate_of_all, valid, self.proposer_reward), strict=True):
+        bonus = self._novelty([references for _, references in requests], fates)
+        rewards = proposer_rewards(rate_of_all, valid, self.train.proposer_reward, bonus)
+        for fate, reward in zip(fates, rewards, strict=True):
             fate.reward = float(reward)
         for fate in standing:
             self.buffer.add(fate.task, step)  # type: ignore[arg-type]
@@ -286,6 +296,15 @@ class SelfPlay:
         if not tasks:
             return np.zeros(0), 0
         return solve_rates(tasks, self.config.rollouts, generate, self.style, self.executor)
+
+    def _novelty(self, references: Sequence[list[Task]], fates: Sequence[Fate]) -> np.ndarray:
+        """Weighted mean distance of each valid proposal's program to those it was shown, shape (proposals,)."""
+        bonus = np.zeros(len(fates))
+        for i, (shown, fate) in enumerate(zip(references, fates, strict=True)):
+            if self.train.novelty_weight and fate.task:
+                distances = [ast_distance(fate.task.program, task.program) for task in shown]
+                bonus[i] = self.train.novelty_weight * float(np.mean(distances))
+        return bonus
 
     def _metrics(
         self, fates: list[Fate], problems: list[tuple[Task, int]], correct: np.ndarray, formed: np.ndarray

@@ -1,8 +1,9 @@
 """What the notebooks call: make the runs and measurements that a figure needs, and read them as tidy tables.
 
 ``open_study("smoke").ensure(["selfplay"])`` trains and measures what is missing, side by side in processes of
-``profile.threads`` threads each, so results do not depend on how many; ``counts``, ``steps`` and ``proposals`` read
-the run folders. Left out: the statistics and the drawing (``azr.metrics``, ``azr.figures``).
+``profile.threads`` threads each, so results do not depend on how many; ``table``, ``steps`` and ``proposals`` read the
+run folders. A study has a model and, where the profile names a larger one, the same study of that beside it:
+``sizes`` has both. Left out: the statistics and the drawing (``azr.metrics``, ``azr.figures``).
 """
 
 from __future__ import annotations
@@ -50,17 +51,35 @@ def _settings(profile: Profile) -> list[str]:
     return options
 
 
-def jobs_for(arms: Sequence[str], profile: Profile, runs: Path) -> list[Job]:
+MEASURES = {
+    "test": ("evaluate",),
+    "validation": ("evaluate", "--split", "validation"),
+    "exact": ("evaluate", "--exact"),
+    "curriculum": ("curriculum",),
+}
+"""What can be measured of a run, each into its folder as ``<name>.csv``, and the command that does it."""
+OF_RUNS_ONLY = ("curriculum",)
+"""Measures that an untrained model does not have."""
+
+
+def jobs_for(arms: Sequence[str], profile: Profile, runs: Path, measures: Sequence[str] = ("test",)) -> list[Job]:
     """One job for each arm and seed (train, then measure) and one that measures the base model."""
+    model = profile.model.name
     options = ("--profile", profile.name, "--runs", str(runs), *_settings(profile))
-    base = Job(f"base-{Path(profile.model.name).name}", (("evaluate", profile.model.name, *options),))
     jobs = []
     for arm in arms:
         for seed in range(profile.seeds):
-            folder = run_folder(runs, profile.name, arm, seed)
+            folder = run_folder(runs, profile.name, model, arm, seed)
             train = ("train", arm, "--seed", str(seed), *options)
-            jobs.append(Job(folder.name, (train, ("evaluate", str(folder)))))
-    return [*jobs, base]
+            measure = [_command(name, str(folder)) for name in measures]
+            jobs.append(Job(f"{Path(model).name} {folder.name}", (train, *measure)))
+    of_base = tuple((*_command(name, model), *options) for name in measures if name not in OF_RUNS_ONLY)
+    return [*jobs, Job(f"{Path(model).name} base", of_base)] if of_base else jobs
+
+
+def _command(measure: str, target: str) -> tuple[str, ...]:
+    command, *flags = MEASURES[measure]
+    return (command, target, *flags)
 
 
 def run_jobs(jobs: Sequence[Job], side_by_side: int, threads: int) -> None:
@@ -127,39 +146,66 @@ def run_jobs(jobs: Sequence[Job], side_by_side: int, threads: int) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class Study:
-    """A profile's runs and figures, as the notebooks use them; ``open_study`` makes one."""
+    """A profile's runs and figures with one model, as the notebooks use them; ``open_study`` makes one."""
 
     profile: Profile
     runs: Path
     figures: Path
     jobs: int | None = None
+    suffix: str = ""
+    """Behind the names of figures and tables: ``_larger`` for the larger model."""
 
-    def ensure(self, arms: Sequence[str]) -> None:
-        """Train and measure whatever of ``arms`` and the base is missing or out of date.
+    @property
+    def model(self) -> str:
+        """The model's name without its folder or owner."""
+        return Path(self.profile.model.name).name
 
-        Raises JobError if a process fails.
+    @property
+    def sizes(self) -> tuple[Study, ...]:
+        """This study and, where the profile names a larger model, the same study of that."""
+        profile = self.profile
+        if not profile.larger or self.suffix:
+            return (self,)
+        changes = {"model.name": profile.larger, "seeds": profile.larger_seeds, "larger": ""}
+        return self, dataclasses.replace(self, profile=override(profile, changes), suffix="_larger")
+
+    def ensure(self, arms: Sequence[str], measures: Sequence[str] = ("test",)) -> None:
+        """Train and measure whatever of ``arms`` and the base is missing or out of date, with every model.
+
+        ``measures`` are names in ``MEASURES``. The larger model's jobs start first: they take longest. Raises JobError
+        if a process fails.
         """
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         side_by_side = self.jobs or max(1, cores // self.profile.threads)
-        run_jobs(jobs_for(arms, self.profile, self.runs), side_by_side, self.profile.threads)
+        jobs = [job for size in self.sizes[::-1] for job in jobs_for(arms, size.profile, self.runs, measures)]
+        run_jobs(jobs, side_by_side, self.profile.threads)
 
     def folders(self, arm: str) -> list[Path]:
         """The run folders of an arm, one a seed."""
-        return [run_folder(self.runs, self.profile.name, arm, seed) for seed in range(self.profile.seeds)]
+        name = self.profile.model.name
+        return [run_folder(self.runs, self.profile.name, name, arm, seed) for seed in range(self.profile.seeds)]
+
+    def table(self, measure: str, arms: Sequence[str], base: bool = True) -> pd.DataFrame:
+        """``<measure>.csv`` of the base and of every run of ``arms``, with method and seed (0 for the base)."""
+        runs = [(arm, seed, folder) for arm in arms for seed, folder in enumerate(self.folders(arm))]
+        if base:
+            runs = [("base", 0, base_folder(self.runs, self.profile.name, self.profile.model.name)), *runs]
+        return pd.concat(
+            [_table_of(folder / f"{measure}.csv", arm, seed) for arm, seed, folder in runs], ignore_index=True
+        )
 
     def counts(self, arms: Sequence[str]) -> pd.DataFrame:
-        """Measured problems: method, seed and what ``azr evaluate`` writes of each. The base has seed 0 alone."""
-        base = base_folder(self.runs, self.profile.name, self.profile.model.name)
-        tables = [_counts_of(base, "base", 0)]
-        tables += [_counts_of(folder, arm, seed) for arm in arms for seed, folder in enumerate(self.folders(arm))]
-        return pd.concat(tables, ignore_index=True)
+        """Measured test problems: method, seed and what ``azr evaluate`` writes of each."""
+        return self.table("test", arms)
+
+    def records(self, arm: str) -> list[list[dict[str, Any]]]:
+        """The log of each seed's run of an arm, one record a step."""
+        return [_json_lines(folder / "log.jsonl") for folder in self.folders(arm)]
 
     def steps(self, arms: Sequence[str]) -> pd.DataFrame:
         """The logs of training as ``azr.figures.training.log_frame`` lays them out, one row a step and group."""
         frames = [
-            log_frame(_json_lines(folder / "log.jsonl"), seed=seed, method=arm)
-            for arm in arms
-            for seed, folder in enumerate(self.folders(arm))
+            log_frame(records, seed=seed, method=arm) for arm in arms for seed, records in enumerate(self.records(arm))
         ]
         return pd.concat(frames, ignore_index=True)
 
@@ -177,12 +223,12 @@ class Study:
 
     def save(self, figure: Figure, name: str, frame: pd.DataFrame) -> None:
         """Write a figure as PNG and PDF with the CSV it was drawn from."""
-        save(figure, name, frame, self.figures)
+        save(figure, f"{name}{self.suffix}", frame, self.figures)
 
     def save_table(self, frame: pd.DataFrame, name: str) -> None:
         """Write a table beside the figures, as CSV."""
         self.figures.mkdir(parents=True, exist_ok=True)
-        frame.to_csv(self.figures / f"{name}.csv", index=False, float_format="%.6g")
+        frame.to_csv(self.figures / f"{name}{self.suffix}.csv", index=False, float_format="%.6g")
 
     def save_setting(self) -> None:
         """Write what the figures were made with as ``setting.json`` beside them."""
@@ -190,12 +236,13 @@ class Study:
         setting = {"profile": self.profile.name, "model": self.profile.model.name, "seeds": self.profile.seeds}
         setting |= {"steps": self.profile.train.steps, "config": config_hash(self.profile)}
         setting |= {"problems": evaluation.problems, "samples": evaluation.samples}
-        (self.figures / "setting.json").write_text(json.dumps(setting, indent=1) + "\n")
+        self.figures.mkdir(parents=True, exist_ok=True)
+        (self.figures / f"setting{self.suffix}.json").write_text(json.dumps(setting, indent=1) + "\n")
 
     @property
     def note(self) -> str:
         """Model, profile and step count for captions."""
-        return f"{self.profile.model.name}, {self.profile.name} profile, {self.profile.train.steps} steps, T = 1"
+        return f"{self.model}, {self.profile.name} profile, {self.profile.train.steps} steps, T = 1"
 
 
 def open_study(
@@ -234,8 +281,8 @@ def gains(counts: pd.DataFrame, k: int, rng: np.random.Generator, reference: str
     return pd.DataFrame(rows)
 
 
-def _counts_of(folder: Path, method: str, seed: int) -> pd.DataFrame:
-    table = pd.read_csv(folder / "test.csv")
+def _table_of(file: Path, method: str, seed: int) -> pd.DataFrame:
+    table = pd.read_csv(file)
     table.insert(0, "method", method)
     table.insert(1, "seed", seed)
     return table

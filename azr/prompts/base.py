@@ -48,3 +48,7 @@ class PromptStyle(Protocol):
     def parse_answer(self, task_type: TaskType, response: str) -> ParsedAnswer:
         """Read a solver's response."""
         ...
+
+    def respond(self, task_type: TaskType, values: Sequence[str], answer: str) -> str:
+        """A solver's well-formed response: the values it passes through, then its answer."""
+        ...

@@ -38,6 +38,7 @@ PROPOSE = {
     TaskType.INDUCTION: "propose an induction\n",
 }
 NEW = "new\n"
+_LABEL = {TaskType.DEDUCTION: "output ", TaskType.ABDUCTION: "input ", TaskType.INDUCTION: ""}
 _ANSWER = {
     TaskType.DEDUCTION: re.compile(r"(?:think [^\n]*\n)?output ([^\n]+)"),
     TaskType.ABDUCTION: re.compile(r"(?:think [^\n]*\n)?input ([^\n]+)"),
@@ -85,3 +86,7 @@ class CompactStyle:
     def parse_answer(self, task_type: TaskType, response: str) -> ParsedAnswer:
         match = _ANSWER[task_type].fullmatch(response)
         return ParsedAnswer(match[1], True) if match else ParsedAnswer(None, False)
+
+    def respond(self, task_type: TaskType, values: Sequence[str], answer: str) -> str:
+        think = f"think {', '.join(values)}\n" if values else ""
+        return f"{think}{_LABEL[task_type]}{answer}"

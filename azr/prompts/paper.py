@@ -315,3 +315,10 @@ def f(a, b):
         }[task_type]
         answer = parsing.find_value(sections.answer, kind, reader, closed=sections.closed)
         return ParsedAnswer(answer, sections.well_formed)
+
+    def respond(self, task_type: TaskType, values: Sequence[str], answer: str) -> str:
+        """A solver's well-formed response; the prompt has opened ``<think>`` where ``thinking_opened`` says so."""
+        steps = "\n".join(f"Step {number}: {value}" for number, value in enumerate(values, 1)) or "It follows at once."
+        kind = {TaskType.DEDUCTION: "output", TaskType.ABDUCTION: "input", TaskType.INDUCTION: "python"}[task_type]
+        opening = "\n" if self.thinking_opened else "<think>\n"
+        return f"{opening}{steps}\n</think>\n<answer>\n{_fence(kind, answer)}\n</answer>"

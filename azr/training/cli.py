@@ -79,9 +79,9 @@ def main(args: argparse.Namespace) -> int:
     if args.proposer_reward:
         changes["train.proposer_reward"] = args.proposer_reward
     if args.freeze_proposer:
-        changes["train.freeze_proposer"] = True
+        changes["train.proposer"] = "frozen"
     method, profile = arm_profile(args.arm, override(profile, changes))
-    folder = args.out or run_folder(args.runs, args.profile, args.arm, args.seed)
+    folder = args.out or run_folder(args.runs, args.profile, profile.model.name, args.arm, args.seed)
     _check(profile)
     import torch  # after the arguments have been checked: it takes seconds
 
@@ -104,6 +104,7 @@ def _check(profile: Profile) -> None:
     positive = {
         "train.micro_batch": profile.train.micro_batch,
         "train.save_every": profile.train.save_every,
+        "train.problems": profile.train.problems,
         "rollout.rollouts": profile.rollout.rollouts,
         "rollout.references": profile.rollout.references,
         "rollout.max_new_tokens": profile.rollout.max_new_tokens,
@@ -116,8 +117,17 @@ def _check(profile: Profile) -> None:
             raise UserError(f"{name} is {value}; it must be at least 1.")
     if profile.model.dtype not in ("float32", "bfloat16"):
         raise UserError(f"model.dtype is '{profile.model.dtype}'; choose float32 or bfloat16.")
-    if profile.train.advantage_by not in ("token", "sequence"):
-        raise UserError(f"train.advantage_by is '{profile.train.advantage_by}'; choose token or sequence.")
+    words = {
+        "train.advantage_by": (profile.train.advantage_by, ("token", "sequence")),
+        "train.loss_by": (profile.train.loss_by, ("token", "sequence")),
+        "train.proposer": (profile.train.proposer, ("trained", "frozen", "base")),
+        "rollout.references_from": (profile.rollout.references_from, ("buffer", "seeds")),
+    }
+    for name, (value, choices) in words.items():
+        if value not in choices:
+            raise UserError(f"{name} is '{value}'; choose {' or '.join(choices)}.")
+    if profile.train.proposer == "base" and profile.model.full:
+        raise UserError("The base proposes by switching the adapter off; full fine-tuning has none: use LoRA.")
     if profile.train.steps < 1 or profile.rollout.batch < 2 or profile.rollout.batch % 2:
         raise UserError("train.steps must be at least 1 and rollout.batch an even number of at least 2.")
     if (6 * profile.rollout.batch) % profile.train.micro_batch:

@@ -4,10 +4,10 @@
 
     config.json     the profile, method and seed, and a fingerprint of them and of what they train
     versions.json   packages, Python, machine
-    seeds.jsonl     the buffer before the first step
+    seeds.jsonl     self-play: the buffer before the first step
     log.jsonl       one line a step
-    proposals.jsonl every proposal and its fate
-    checkpoints/    the last two, with buffer, optimizer and RNG states
+    proposals.jsonl self-play: every proposal and its fate
+    checkpoints/    the last two, with the source's (self-play: the buffer), optimizer's and RNG's states
     adapter/        the final LoRA adapter (``model/`` with full fine-tuning)
     done.json       written last
 
@@ -34,14 +34,21 @@ from transformers import PrinterCallback, TrainerCallback, TrainerControl, Train
 from azr.buffer import TaskBuffer
 from azr.config import Profile, config_hash
 from azr.evaluate import validate
+from azr.metrics.sparsity import sparsity_matrix
 from azr.models import load_model, load_style, resolve
 from azr.progress import Progress
+from azr.prompts.base import PromptStyle
+from azr.rlvr import FixedProblems
 from azr.selfplay import SelfPlay
 from azr.training.ranks import MainExecutor, join
+from azr.training.sft import WorkedTrainer, steps_of_rows
 from azr.training.trainer import SelfPlayTrainer, grpo_config
+from azr.world.worked import worked_problems
 
-STATE = "selfplay.json"
-"""File in a checkpoint that holds the buffer; written last, so a checkpoint without it is incomplete."""
+STATE = "source.json"
+"""File in a checkpoint that holds the source's state; written last, so a checkpoint without it is incomplete."""
+ALGORITHM = ("advantages", "buffer", "rewards", "rlvr", "sampling", "selfplay", "tasks", "world/worked")
+"""Modules on whose text a run depends, besides the prompt styles and the trainers."""
 PACKAGES = ("torch", "transformers", "peft", "trl", "accelerate", "datasets", "numpy", "tokenizers")
 
 
@@ -62,9 +69,9 @@ def write_json(path: Path, value: Any) -> None:
 def fingerprint(method: str, profile: Profile, seed: int) -> str:
     """Names everything that a run depends on: its settings, the model's weights, and the code of the algorithm."""
     package = Path(__file__).parent.parent
-    sources = [*package.glob("*.py"), *package.glob("prompts/*.py"), *package.glob("training/*.py")]
-    unrelated = {"cli.py", "doctor.py", "environment.py", "notebooks.py", "progress.py", "report.py", "study.py"}
-    code = {str(p.relative_to(package)): p.read_text() for p in sorted(sources) if p.name not in unrelated}
+    files = [package / f"{name}.py" for name in ALGORITHM]
+    files += sorted(package.glob("prompts/*.py")) + [package / "training" / name for name in ("sft.py", "trainer.py")]
+    code = {str(path.relative_to(package)): path.read_text() for path in files}
     weights = Path(resolve(profile.model.name)) / "model.safetensors"
     stamp = config_hash(weights.read_bytes().hex()) if weights.exists() else profile.model.name
     settings = [profile.model, profile.rollout, profile.train, profile.evaluation.validation_problems]
@@ -95,11 +102,11 @@ def keep_steps(file: Path, last: int) -> None:
 
 
 class RunCallback(TrainerCallback):
-    """Saves the buffer with each checkpoint, measures on validation problems, and reports progress."""
+    """Saves the source's state with each checkpoint, measures on validation problems, and reports progress."""
 
-    def __init__(self, name: str, profile: Profile, source: SelfPlay) -> None:
-        self.name, self.profile, self.source = name, profile, source
-        self.trainer: SelfPlayTrainer | None = None
+    def __init__(self, name: str, profile: Profile, style: PromptStyle, executor: MainExecutor) -> None:
+        self.name, self.profile, self.style, self.executor = name, profile, style, executor
+        self.trainer: SelfPlayTrainer | WorkedTrainer | None = None
 
     def on_train_begin(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         stream = None if state.is_world_process_zero else io.StringIO()
@@ -110,34 +117,47 @@ class RunCallback(TrainerCallback):
         assert trainer is not None
         trainer.end_update()
         if every and (state.global_step % every == 0 or state.global_step == args.max_steps):
-            trainer.record["validation"] = measure_validation(trainer, self.source, self.profile)
-        groups = trainer.record["groups"]
-        solved = [g["reward"] for name, g in groups.items() if name.endswith("solver")]
-        self.progress.update(state.global_step, f"solver reward {sum(solved) / len(solved):+.2f}")
+            trainer.record["validation"] = measure_validation(trainer, self.style, self.executor, self.profile)
+            if self.profile.model.full:
+                trainer.record["sparsity"] = measure_sparsity(trainer, self.profile)
+        self.progress.update(state.global_step, trainer.note)
 
     def on_save(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         assert self.trainer is not None
         self.trainer.accelerator.wait_for_everyone()  # the others' parts of the checkpoint
         if state.is_world_process_zero:
             folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-            write_json(folder / STATE, self.source.buffer.to_json())
+            source = getattr(self.trainer, "source", None)
+            write_json(folder / STATE, source.state() if source else [])
 
     def on_train_end(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         self.progress.close()
 
 
-def measure_validation(trainer: SelfPlayTrainer, source: SelfPlay, profile: Profile) -> dict[str, float]:
+def measure_validation(
+    trainer: SelfPlayTrainer | WorkedTrainer, style: PromptStyle, executor: MainExecutor, profile: Profile
+) -> dict[str, float]:
     """Validation accuracy of the model as it is; leaves the random state as it was."""
     model = trainer.accelerator.unwrap_model(trainer.model)
     random_state = torch.get_rng_state()
     model.eval()
     with trainer.sampling_policy():
-        scores = validate(
-            model, trainer.processing_class, source.style, source.executor, profile.evaluation, profile.rollout
-        )
+        scores = validate(model, trainer.processing_class, style, executor, profile.evaluation, profile.rollout)
     model.train()
     torch.set_rng_state(random_state)
     return scores
+
+
+def measure_sparsity(trainer: SelfPlayTrainer | WorkedTrainer, profile: Profile) -> dict[str, float]:
+    """Update sparsity of full fine-tuning so far (RQ4), by ``dtype/tolerance``, per element; empty where there is
+    nothing to compare with: sharded weights, or a base that is not a folder here.
+    """
+    base = Path(resolve(profile.model.name))
+    if not base.is_dir() or trainer.accelerator.num_processes > 1:
+        return {}
+    matrix = sparsity_matrix(base, trainer.accelerator.unwrap_model(trainer.model).state_dict())
+    rows = matrix[matrix.granularity == "element"]
+    return {f"{row.dtype}/{row.tolerance}": row.sparsity for row in rows.itertuples()}
 
 
 def train(method: str, profile: Profile, seed: int, folder: Path) -> Path:
@@ -154,13 +174,14 @@ def train(method: str, profile: Profile, seed: int, folder: Path) -> Path:
         return folder
     began = time.monotonic()
     with MainExecutor(min(2, os.cpu_count() or 1), ranks) as executor:
-        trainer = _trainer(profile, seed, folder, executor)
+        trainer = _trainer(method, profile, seed, folder, executor)
         checkpoint = last_checkpoint(folder / "checkpoints")
         step = int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0
         if ranks.is_main_process:
             for name in ("log.jsonl", "proposals.jsonl"):
                 keep_steps(folder / name, step)
-        _fill_buffer(trainer, folder, checkpoint)
+        if method == "selfplay":
+            _fill_buffer(trainer, folder, checkpoint)
         if checkpoint and step >= profile.train.steps:  # killed after its last step
             trainer._load_from_checkpoint(str(checkpoint))
         else:
@@ -187,17 +208,29 @@ def _prepare(method: str, profile: Profile, seed: int, folder: Path) -> None:
     write_json(folder / "versions.json", versions())
 
 
-def _trainer(profile: Profile, seed: int, folder: Path, executor: MainExecutor) -> SelfPlayTrainer:
+def _trainer(
+    method: str, profile: Profile, seed: int, folder: Path, executor: MainExecutor
+) -> SelfPlayTrainer | WorkedTrainer:
     os.environ["TRL_EXPERIMENTAL_SILENCE"] = "1"  # we know that rollout_func is experimental
     warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
     warnings.filterwarnings("ignore", message=".*pin_memory.*")
     transformers.set_seed(seed)  # the adapter's initial weights
     model, tokenizer = load_model(profile.model.name, profile.model.dtype)
     style = load_style(profile.model.prompt_style, tokenizer)
-    source = SelfPlay(profile.rollout, style, executor, seed, profile.train.proposer_reward)
-    callback = RunCallback(folder.name, profile, source)
-    args = grpo_config(profile, source.rows_per_step, seed, folder / "checkpoints")
-    trainer = SelfPlayTrainer(model, tokenizer, source, profile, args, folder / "log.jsonl", [callback])
+    callback = RunCallback(folder.name, profile, style, executor)
+    trainer: SelfPlayTrainer | WorkedTrainer
+    if method == "sft":
+        steps = steps_of_rows(worked_problems(profile.train.problems), style, tokenizer, profile, seed)
+        trainer = WorkedTrainer(model, tokenizer, steps, profile, seed, folder, [callback])
+    else:
+        source: SelfPlay | FixedProblems
+        if method == "rlvr":
+            tasks = [worked.task for worked in worked_problems(profile.train.problems)]
+            source = FixedProblems(tasks, profile.rollout, style, executor, seed)
+        else:
+            source = SelfPlay(profile.rollout, style, executor, seed, profile.train)
+        args = grpo_config(profile, source.rows_per_step, seed, folder / "checkpoints")
+        trainer = SelfPlayTrainer(model, tokenizer, source, profile, args, folder / "log.jsonl", [callback])
     trainer.remove_callback(PrinterCallback)  # the log has it all
     callback.trainer = trainer
     return trainer
@@ -212,8 +245,7 @@ def _fill_buffer(trainer: SelfPlayTrainer, folder: Path, checkpoint: Path | None
         return
     if not seeds.exists():
         transformers.set_seed(trainer.args.seed * 100_003)
-        with trainer.sampling_policy():
-            source.seed_buffer(trainer.generate)
+        source.seed_buffer(trainer.generate)
         if trainer.accelerator.is_main_process:
             temporary = seeds.with_suffix(".tmp")
             temporary.write_text("".join(json.dumps(row) + "\n" for row in source.buffer.to_json()))

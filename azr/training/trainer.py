@@ -1,9 +1,10 @@
 """TRL's GRPOTrainer, given self-play's rollouts and TRR++ advantages.
 
-``rollout_func`` hands generation over to a source of rows (``azr.selfplay.SelfPlay`` or a fixed problem set), which
-calls the trainer's own generation back, so transformers and vLLM both work. Two things differ from GRPO: advantages
-are whitened within task type x role instead of per prompt, and each of the six groups weighs the same in the loss (both
-by replacing ``advantages`` in what TRL prepares). Loss, clipping, optimizer, LoRA, checkpoints and trackers are TRL's.
+``rollout_func`` hands generation over to a source of rows (``azr.selfplay.SelfPlay``, ``azr.rlvr.FixedProblems``),
+which calls the trainer back to sample, so transformers and vLLM both work. Two things differ from GRPO: advantages
+are whitened within task type x role instead of per prompt, and each of the six groups weighs the same in the loss
+(both by replacing ``advantages`` in what TRL prepares). Loss, clipping, optimizer, LoRA, checkpoints and trackers are
+TRL's.
 """
 
 from __future__ import annotations
@@ -27,9 +28,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallba
 from trl import GRPOConfig, GRPOTrainer
 
 from azr.advantages import group_balance, task_relative_advantages
-from azr.config import Profile
+from azr.config import ModelConfig, Profile
 from azr.errors import UserError
-from azr.sampling import Completion, encode_prompt, in_stages
+from azr.sampling import Completion, encode_prompt, extend, in_stages
 from azr.selfplay import GROUPS, Generate, StepResult
 from azr.tasks import Role
 from azr.training.ranks import SEED_STRIDE, dealt, on_cpu, processes, sampled_together, summed
@@ -43,9 +44,22 @@ class Source(Protocol):
         """Rows that every step returns."""
         ...
 
-    def step(self, step: int, generate: Generate) -> StepResult:
-        """Rows of a step, from 1, sampled with ``generate``."""
+    def step(self, step: int, generate: Generate, generate_from_base: Generate) -> StepResult:
+        """Rows of a step, from 1, sampled with ``generate``, or from the untrained model with the other one."""
         ...
+
+    def state(self) -> list[dict[str, Any]]:
+        """What a checkpoint must keep of it, as JSON rows."""
+        ...
+
+
+def lora_config(model: ModelConfig) -> LoraConfig | None:
+    """PEFT's configuration of the adapter; None for full fine-tuning."""
+    if model.full:
+        return None
+    return LoraConfig(
+        r=model.lora_rank, lora_alpha=model.lora_alpha, target_modules="all-linear", task_type="CAUSAL_LM"
+    )
 
 
 def rollout_reward(completions: list[Any], reward: list[float], **_: Any) -> list[float]:
@@ -82,31 +96,23 @@ def merged_adapter(model: nn.Module) -> Iterator[None]:
                 weight.copy_(before)
 
 
-def grpo_config(profile: Profile, rows: int, seed: int, folder: Path, **changes: Any) -> GRPOConfig:
-    """TRL's configuration for a profile: one on-policy update of ``rows`` responses a step, token mean, no KL."""
-    train, rollout = profile.train, profile.rollout
+def shared_settings(profile: Profile, rows: int, seed: int, folder: Path) -> dict[str, Any]:
+    """What TRL's configurations of all methods have in common: one update of ``rows`` responses a step."""
+    train = profile.train
     passes, left_over = divmod(rows, train.micro_batch * processes())
     if left_over:
         shared = f" on {processes()} processes" if processes() > 1 else ""
         raise UserError(f"train.micro_batch {train.micro_batch}{shared} does not divide the {rows} rows of a step.")
     bf16 = profile.model.dtype == "bfloat16"
-    settings: dict[str, Any] = {
+    return {
         "output_dir": str(folder),
         "max_steps": train.steps,
         "per_device_train_batch_size": train.micro_batch,
         "gradient_accumulation_steps": passes,
-        "steps_per_generation": passes,
-        "num_generations": 2,  # TRL's smallest; prompts are the rollout's own and its grouping is replaced
-        "max_completion_length": rollout.max_new_tokens,
-        "temperature": rollout.temperature,
-        "top_k": 0,
-        "learning_rate": train.learning_rate,
+        "learning_rate": train.full_learning_rate if profile.model.full else train.learning_rate,
         "lr_scheduler_type": "constant",
         "weight_decay": train.weight_decay,
         "max_grad_norm": train.max_grad_norm,
-        "loss_type": "dapo",
-        "scale_rewards": "none",
-        "beta": 0.0,
         "save_strategy": "steps",
         "save_steps": train.save_every,
         "save_total_limit": 2,
@@ -116,11 +122,26 @@ def grpo_config(profile: Profile, rows: int, seed: int, folder: Path, **changes:
         "gradient_checkpointing": train.gradient_checkpointing,
         "bf16": bf16,
         "use_cpu": on_cpu() or (bf16 and not torch.cuda.is_available()),
-        "shuffle_dataset": False,
         "seed": seed,
         "data_seed": seed,
     }
-    return GRPOConfig(**(settings | changes))
+
+
+def grpo_config(profile: Profile, rows: int, seed: int, folder: Path, **changes: Any) -> GRPOConfig:
+    """TRL's configuration of self-play and RLVR: on-policy, token mean, no KL."""
+    shared = shared_settings(profile, rows, seed, folder)
+    settings: dict[str, Any] = {
+        "steps_per_generation": shared["gradient_accumulation_steps"],
+        "num_generations": 2,  # TRL's smallest; prompts are the rollout's own and its grouping is replaced
+        "max_completion_length": profile.rollout.max_new_tokens,
+        "temperature": profile.rollout.temperature,
+        "top_k": 0,
+        "loss_type": "dapo",
+        "scale_rewards": "none",
+        "beta": 0.0,
+        "shuffle_dataset": False,
+    }
+    return GRPOConfig(**(shared | settings | changes))
 
 
 class SelfPlayTrainer(GRPOTrainer):
@@ -139,19 +160,13 @@ class SelfPlayTrainer(GRPOTrainer):
         self.source, self.profile, self.log_file = source, profile, log_file
         self.record: dict[str, Any] = {}
         self._token_sums = np.zeros((len(GROUPS), 3))  # per group: -log p, entropy, tokens
-        lora = LoraConfig(
-            r=profile.model.lora_rank,
-            lora_alpha=profile.model.lora_alpha,
-            target_modules="all-linear",
-            task_type="CAUSAL_LM",
-        )
         super().__init__(
             model=model,
             reward_funcs=rollout_reward,
             args=args,
             train_dataset=Dataset.from_dict({"prompt": [""] * (source.rows_per_step * max(1, args.max_steps))}),
             processing_class=tokenizer,
-            peft_config=None if profile.model.full else lora,
+            peft_config=lora_config(profile.model),
             rollout_func=self._roll_out,
             callbacks=list(callbacks),
         )
@@ -161,7 +176,16 @@ class SelfPlayTrainer(GRPOTrainer):
             base._is_fsdp_managed_module = True
 
     def generate(self, prompts: Sequence[str]) -> list[Completion]:
-        """Sample one completion per prompt by the trainer's own engine, each process its share."""
+        """Sample one completion per prompt from the policy as it is, each process its share."""
+        with self.sampling_policy():
+            return self._generate_together(prompts)
+
+    def generate_from_base(self, prompts: Sequence[str]) -> list[Completion]:
+        """The same from the untrained model: the adapter is switched off."""
+        with self.accelerator.unwrap_model(self.model).disable_adapter():
+            return self._generate_together(prompts)
+
+    def _generate_together(self, prompts: Sequence[str]) -> list[Completion]:
         prompt_ids = [encode_prompt(self._tokenizer, prompt) for prompt in prompts]
         responses = sampled_together(prompt_ids, self._sample, self.accelerator.state)
         texts = self._tokenizer.batch_decode(responses, skip_special_tokens=True)
@@ -189,17 +213,25 @@ class SelfPlayTrainer(GRPOTrainer):
         return merged_adapter(self.accelerator.unwrap_model(self.model)) if self._whole else nullcontext()
 
     def _extend(self, prefixes: list[list[int]], length: int) -> list[list[int]]:
-        """Up to ``length`` new tokens for each prefix, from TRL's generation by transformers."""
-        self.generation_config.max_new_tokens = length
-        return self._generate_single_turn(prefixes, None, {}, num_generations=1)[0]
+        """Up to ``length`` new tokens for each prefix: by TRL where weights are sharded, else by our own sampler,
+        which reads a prompt once for all its rollouts.
+        """
+        if not self._whole:
+            self.generation_config.max_new_tokens = length
+            return self._generate_single_turn(prefixes, None, {}, num_generations=1)[0]
+        model = self.accelerator.unwrap_model(self.model)
+        model.eval()  # gradient checkpointing would keep no cache
+        try:
+            return extend(model, self._tokenizer, prefixes, length, self.args.temperature)
+        finally:
+            model.train()
 
     def _roll_out(self, prompts: list[str], trainer: GRPOTrainer) -> dict[str, list[Any]]:
         step = self.state.global_step + 1
         own = SEED_STRIDE * self.accelerator.process_index
         transformers.set_seed(self.args.seed * 100_003 + step + own)  # a resumed step samples what it would have
         self._step_began = time.perf_counter()
-        with self.sampling_policy():
-            self.result = self.source.step(step, self.generate)
+        self.result = self.source.step(step, self.generate, self.generate_from_base)
         self.result.rows.sort(key=lambda row: (row.group, row.length))  # like lengths side by side: less padding
         self._mine = dealt(len(self.result.rows), self.args.per_device_train_batch_size, self.accelerator.state)
         rows = [self.result.rows[i] for i in self._mine]
@@ -216,9 +248,9 @@ class SelfPlayTrainer(GRPOTrainer):
         groups = np.array([row.group for row in rows])
         rewards = np.array([row.reward for row in rows])
         lengths = np.array([len(row.completion.ids) for row in rows])
-        trained = np.array([not (row.role is Role.PROPOSER and self.profile.train.freeze_proposer) for row in rows])
+        trained = np.array([row.role is Role.SOLVER or self.profile.train.proposer == "trained" for row in rows])
         advantages = task_relative_advantages(rewards, lengths, groups, by=self.profile.train.advantage_by)
-        weighted = advantages * group_balance(lengths, groups, trained)
+        weighted = advantages * group_balance(lengths, groups, trained, by=self.profile.train.loss_by)
         device = output["advantages"].device
         output["advantages"] = torch.tensor(weighted[self._mine], dtype=torch.float32, device=device)
         output["group"] = torch.tensor(groups[self._mine], device=device)
@@ -262,6 +294,12 @@ class SelfPlayTrainer(GRPOTrainer):
             sums = (-logps[kept]).sum().item(), entropies[kept].sum().item(), int(kept.sum())
             self._token_sums[group] += sums
         return loss
+
+    @property
+    def note(self) -> str:
+        """What the progress line says of the step."""
+        solved = [group["reward"] for name, group in self.record["groups"].items() if name.endswith("solver")]
+        return f"solver reward {sum(solved) / len(solved):+.2f}"
 
     def end_update(self) -> None:
         """Stop the clock of the step: called when the optimizer has stepped, before anything is measured or saved."""
