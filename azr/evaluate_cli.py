@@ -2,6 +2,7 @@
 
     azr evaluate runs/laptop/selfplay-seed0     the model that the run trained, into its folder
     azr evaluate nano --profile laptop          an untrained model, into runs/laptop/base-nano
+    azr evaluate FOLDER --exact                 without sampling: bounds on the probability, see azr/exact/measure.py
     azr evaluate FOLDER --benchmark math500     a real benchmark, see azr/benchmarks/run.py
 
 Writes ``test.csv`` (one row a problem; ``proposed`` says whether the run had itself proposed the problem's program) and
@@ -18,6 +19,7 @@ from typing import Any
 from azr.benchmarks import run as benchmarks
 from azr.config import Profile, config_hash, profile_from
 from azr.errors import UserError
+from azr.exact.measure import measure_exact
 from azr.paths import base_folder
 from azr.training.cli import add_profile_arguments, chosen_profile
 
@@ -26,12 +28,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of ``azr evaluate``."""
     parser.add_argument("target", metavar="RUN|MODEL", help="a run folder, or a model: nano, micro, a folder, a hub id")
     add_profile_arguments(parser)
+    parser.add_argument(
+        "--exact", action="store_true", help="bound the probability of a right response, into exact.csv"
+    )
     benchmarks.add_arguments(parser)
 
 
 def main(args: argparse.Namespace) -> int:
     """Measure and say where the table is."""
     plan = benchmarks.plan_of(args)
+    if plan and args.exact:
+        raise UserError("--exact measures the built-in problems: leave out --benchmark, or --exact.")
     folder = Path(args.target)
     run = _run_config(folder)
     if run:
@@ -50,6 +57,11 @@ def main(args: argparse.Namespace) -> int:
         model, tokenizer, name, adapter = _load(folder, profile)
         notes = benchmarks.run_notes(folder, run, profile.model.name, profile.model.dtype)
         benchmarks.evaluate(plan, model, tokenizer, benchmarks.weights_digest(name, adapter, model), folder, notes)
+        return 0
+    if args.exact:
+        fingerprint = run.get("fingerprint", profile.model.name)
+        table = measure_exact(folder, profile, fingerprint, lambda: _load(folder, profile)[:2])
+        print(f"measured: {table}")
         return 0
     _measure(folder, profile)
     print(f"measured: {folder / 'test.csv'}")

@@ -1,14 +1,5 @@
-"""The probability of a right response by enumeration instead of sampling; for models and answers this small it can."""
+"""The probability of a right response by enumeration instead of sampling; a model and answers this small allow it.
 
-from azr.exact.bounds import Bounds, canonical_responses, exact_table, success_bounds
-from azr.exact.completions import Completions, enumerate_completions, response_log_probs
-
-__all__ = [
-    "Bounds",
-    "Completions",
-    "canonical_responses",
-    "enumerate_completions",
-    "exact_table",
-    "response_log_probs",
-    "success_bounds",
-]
+``completions`` enumerates what a model may answer, ``bounds`` makes bounds of it for problems of the world, ``measure``
+is ``azr evaluate --exact``, ``gains`` compares pass@k of runs and base at any k.
+"""

@@ -1,7 +1,7 @@
 """How probable a right response is: certified bounds for each problem of the world, without sampling.
 
     with Executor(workers=1) as executor:
-        table = exact_table(model, tokenizer, style, executor, problem_set("test", 24), max_new_tokens=96, expansions=2000)
+        exact_table(model, tokenizer, style, executor, problem_set("test", 24), max_new_tokens=96, expansions=2000)
 
 The probability that one sampled response (temperature 1, no truncation of the distribution) is right lies between
 

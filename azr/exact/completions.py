@@ -1,6 +1,6 @@
 """What a model may answer, with its probability, the most probable first: best-first enumeration of completions.
 
-    found = enumerate_completions(model, tokenizer, "predict the output\\ndef f(x):\\n    return x + 1\\ninput 5\\n", 96, 2000)
+    found = enumerate_completions(model, tokenizer, style.solve(task), max_new_tokens=96, expansions=2000)
     sum(map(exp, found.log_probs.values())) + found.truncated + found.unexplored    # 1.0
 
 A prefix is expanded by one forward pass for its next token. Prefixes share the cache of keys and values of what they
