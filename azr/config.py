@@ -128,7 +128,11 @@ class EvaluationConfig:
     samples: int = 128
     """Samples per problem; pass@k is shown up to half of it."""
     validation_problems: int = 32
+    """During training: validation problems per task type."""
     validation_samples: int = 4
+    """During training: samples for each."""
+    final_samples: int = 32
+    """After training: samples for each of ``problems`` validation problems."""
     exact_problems: int = 0
     """Problems per task type whose probability of a right response is bounded by enumeration; 0 for none."""
     exact_expansions: int = 2000

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from azr.config import EvaluationConfig, RolloutConfig
 from azr.executor import Executor
+from azr.metrics.entropy import answer_entropy
 from azr.prompts.base import PromptStyle
 from azr.sampling import Completion, sample, sample_batch
 from azr.selfplay import grade
@@ -24,16 +26,26 @@ from azr.world.grammar import Split
 from azr.world.problems import ArithmeticProblem, Problem, arithmetic_problems, problems
 
 ARITHMETIC = "arithmetic"
+COLUMNS = ("task_type", "problem", "statements", "n", "c", "length", "answer_entropy")
+"""Of a table of counts: n samples of a problem, c right, mean response length in tokens, and the entropy in nats over
+the distinct answers of its samples, as text (a response without an answer counts as one of them)."""
+TUNING_FROM = 200
+"""The first of the validation problems that are for tuning."""
 _ANSWER = re.compile(r"(?:think [^\n]*\n)?answer (-?\d+)")
 
 
-def problem_set(split: Split, count: int) -> list[Problem]:
-    """``count`` problems of each task type."""
+def problem_set(split: Split | Literal["tuning"], count: int) -> list[Problem]:
+    """``count`` problems of each task type.
+
+    ``tuning`` is the part of the validation problems by which hyperparameters are chosen; no figure shows it.
+    """
+    if split == "tuning":
+        return [p for t in TaskType for p in problems("validation", t, TUNING_FROM + count)[TUNING_FROM:]]
     return [problem for task_type in TaskType for problem in problems(split, task_type, count)]
 
 
-def _table(rows: list[tuple[str, str, int, int, int, float]]) -> pd.DataFrame:
-    return pd.DataFrame(rows, columns=["task_type", "problem", "statements", "n", "c", "length"])
+def _table(rows: list[tuple[str, str, int, int, int, float, float]]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
 def _responses(
@@ -63,12 +75,14 @@ def solve_counts(
     temperature: float = 1.0,
     progress: Callable[[int], None] | None = None,
 ) -> pd.DataFrame:
-    """One row a problem: task_type, problem, statements, n samples, c correct, mean response length in tokens."""
+    """One row a problem, with ``COLUMNS``."""
     rows = []
     for done, problem in enumerate(tasks, 1):
         texts, length = _responses(model, tokenizer, style.solve(problem.task), samples, rollout, seed, temperature)
         correct, _ = grade([problem.task] * samples, [Completion([], [], t) for t in texts], style, executor)
-        rows.append((str(problem.task.type), problem.id, problem.statements, samples, int(correct.sum()), length))
+        answers = answer_entropy(style.parse_answer(problem.task.type, text).answer for text in texts)
+        solved = (samples, int(correct.sum()), length, answers)
+        rows.append((str(problem.task.type), problem.id, problem.statements, *solved))
         if progress:
             progress(done)
     return _table(rows)
@@ -88,7 +102,8 @@ def arithmetic_counts(
     for question in questions:
         texts, length = _responses(model, tokenizer, question.prompt, samples, rollout, seed, temperature)
         answers = [match[1] if (match := _ANSWER.fullmatch(text)) else None for text in texts]
-        rows.append((ARITHMETIC, question.id, question.changes, samples, answers.count(question.answer), length))
+        solved = (samples, answers.count(question.answer), length, answer_entropy(answers))
+        rows.append((ARITHMETIC, question.id, question.changes, *solved))
     return _table(rows)
 
 
@@ -101,7 +116,7 @@ def validate(
     rollout: RolloutConfig,
     seed: int = 0,
 ) -> dict[str, float]:
-    """Sampled accuracy on the validation problems, by task type; hyperparameters are chosen by this, never on test."""
+    """Sampled accuracy on the validation problems, by task type: the curve of a run."""
     tasks = [p.task for p in problem_set("validation", config.validation_problems)] * config.validation_samples
     prompts = [style.solve(task) for task in tasks]
     responses = sample_batch(model, tokenizer, prompts, rollout.max_new_tokens, seed, rollout.chunk)
@@ -126,3 +141,18 @@ def measure(
     return pd.concat(
         [solved, arithmetic_counts(model, tokenizer, questions, config.samples, rollout)], ignore_index=True
     )
+
+
+def measure_split(
+    split: Literal["validation", "tuning"],
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    style: PromptStyle,
+    executor: Executor,
+    config: EvaluationConfig,
+    rollout: RolloutConfig,
+    progress: Callable[[int], None] | None = None,
+) -> pd.DataFrame:
+    """The problems of another split, with ``final_samples`` samples each; the arithmetic domain is left out."""
+    tasks = problem_set(split, config.problems)
+    return solve_counts(model, tokenizer, style, executor, tasks, config.final_samples, rollout, progress=progress)

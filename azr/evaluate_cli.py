@@ -1,12 +1,14 @@
 """``azr evaluate``: how many of n responses to each test problem are right, for a run or for a model as it is.
 
-    azr evaluate runs/laptop/selfplay-seed0     the model that the run trained, into its folder
-    azr evaluate nano --profile laptop          an untrained model, into runs/laptop/base-nano
+    azr evaluate runs/laptop/nano/selfplay-seed0 the model that the run trained, into its folder
+    azr evaluate nano --profile laptop          an untrained model, into runs/laptop/nano/base
+    azr evaluate FOLDER --split validation      the validation problems instead, see azr/world/problems.py
     azr evaluate FOLDER --exact                 without sampling: bounds on the probability, see azr/exact/measure.py
     azr evaluate FOLDER --benchmark math500     a real benchmark, see azr/benchmarks/run.py
 
 Writes ``test.csv`` (one row a problem; ``proposed`` says whether the run had itself proposed the problem's program) and
-``test.json`` (decoding, versions, fingerprint); a finished measurement whose inputs did not change is left alone.
+``test.json`` (decoding, versions, fingerprint), or the same named after another split; a finished measurement whose
+inputs did not change is left alone.
 """
 
 from __future__ import annotations
@@ -17,17 +19,25 @@ from pathlib import Path
 from typing import Any
 
 from azr.benchmarks import run as benchmarks
-from azr.config import Profile, config_hash, profile_from
+from azr.config import Profile, config_hash, override, profile_from
 from azr.errors import UserError
 from azr.exact.measure import measure_exact
 from azr.paths import base_folder
-from azr.training.cli import add_profile_arguments, chosen_profile
+from azr.training.cli import add_profile_arguments, chosen_profile, settings
+
+SPLITS = ("test", "validation", "tuning")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of ``azr evaluate``."""
     parser.add_argument("target", metavar="RUN|MODEL", help="a run folder, or a model: nano, micro, a folder, a hub id")
     add_profile_arguments(parser)
+    parser.add_argument(
+        "--split",
+        action="append",
+        choices=SPLITS,
+        help="which problems; may be given more than once (default: test, unless something else is asked for)",
+    )
     parser.add_argument(
         "--exact", action="store_true", help="bound the probability of a right response, into exact.csv"
     )
@@ -39,13 +49,15 @@ def main(args: argparse.Namespace) -> int:
     plan = benchmarks.plan_of(args)
     if plan and args.exact:
         raise UserError("--exact measures the built-in problems: leave out --benchmark, or --exact.")
+    if plan and args.split:
+        raise UserError("--split chooses among the built-in problems: leave out --benchmark, or --split.")
     folder = Path(args.target)
     run = _run_config(folder)
     if run:
         if not (folder / "done.json").exists():
             raise UserError(f"The run {folder} is not finished: train it first, with the same command as before.")
         saved = run["profile"]
-        profile = profile_from(saved.pop("name"), saved)
+        profile = override(profile_from(saved.pop("name"), saved), settings(args.set))
     else:
         args.model = args.target
         profile = chosen_profile(args)
@@ -62,9 +74,9 @@ def main(args: argparse.Namespace) -> int:
         fingerprint = run.get("fingerprint", profile.model.name)
         table = measure_exact(folder, profile, fingerprint, lambda: _load(folder, profile)[:2])
         print(f"measured: {table}")
-        return 0
-    _measure(folder, profile)
-    print(f"measured: {folder / 'test.csv'}")
+    for split in args.split or ([] if args.exact else ["test"]):
+        _measure(folder, profile, split)
+        print(f"measured: {folder / split}.csv")
     return 0
 
 
@@ -89,16 +101,18 @@ def _load(folder: Path, profile: Profile) -> tuple[Any, Any, str, Path | None]:
     return model, tokenizer, name, chosen
 
 
-def _measure(folder: Path, profile: Profile) -> None:
-    from azr.evaluate import measure
+def _measure(folder: Path, profile: Profile, split: str) -> None:
+    from azr.evaluate import measure, measure_split
     from azr.executor import Executor
     from azr.models import load_style
     from azr.progress import Progress
     from azr.training.run import versions, write_json
 
     trained = _run_config(folder).get("fingerprint", profile.model.name)
-    stamp = config_hash(trained, profile.model, profile.evaluation, profile.rollout, profile.threads)
-    record, table_file = folder / "test.json", folder / "test.csv"
+    evaluation = profile.evaluation
+    size = (evaluation.problems, evaluation.samples if split == "test" else evaluation.final_samples)
+    stamp = config_hash(trained, profile.model, split, size, profile.rollout, profile.threads)
+    record, table_file = folder / f"{split}.json", folder / f"{split}.csv"
     if record.exists() and table_file.exists() and json.loads(record.read_text())["fingerprint"] == stamp:
         return
     folder.mkdir(parents=True, exist_ok=True)
@@ -106,10 +120,16 @@ def _measure(folder: Path, profile: Profile) -> None:
     style = load_style(profile.model.prompt_style, tokenizer)
     with (
         Executor(workers=1) as executor,
-        Progress(f"measure {folder.name}", 3 * profile.evaluation.problems) as progress,
+        Progress(f"measure {folder.name} on {split}", 3 * profile.evaluation.problems) as progress,
     ):
-        table = measure(model, tokenizer, style, executor, profile.evaluation, profile.rollout, progress.update)
-    table["proposed"] = table.problem.isin(_proposed_problems(folder, profile))
+        if split == "test":
+            table = measure(model, tokenizer, style, executor, evaluation, profile.rollout, progress.update)
+        else:
+            table = measure_split(
+                split, model, tokenizer, style, executor, evaluation, profile.rollout, progress.update
+            )
+    if split == "test":
+        table["proposed"] = table.problem.isin(_proposed_problems(folder, profile))
     table.to_csv(table_file, index=False, float_format="%.6g")
     decoding = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "max_new_tokens": profile.rollout.max_new_tokens}
     notes: dict[str, Any] = {"decoding": decoding, "versions": versions()}

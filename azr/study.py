@@ -51,35 +51,31 @@ def _settings(profile: Profile) -> list[str]:
     return options
 
 
-MEASURES = {
-    "test": ("evaluate",),
-    "validation": ("evaluate", "--split", "validation"),
-    "exact": ("evaluate", "--exact"),
-    "curriculum": ("curriculum",),
-}
-"""What can be measured of a run, each into its folder as ``<name>.csv``, and the command that does it."""
-OF_RUNS_ONLY = ("curriculum",)
-"""Measures that an untrained model does not have."""
+MEASURES = {"test": ("--split", "test"), "validation": ("--split", "validation"), "exact": ("--exact",)}
+"""What ``azr evaluate`` measures of a run or a base into its folder, each as ``<name>.csv``, and the option for it.
+
+A run of self-play has ``curriculum`` besides, by ``azr curriculum``.
+"""
 
 
 def jobs_for(arms: Sequence[str], profile: Profile, runs: Path, measures: Sequence[str] = ("test",)) -> list[Job]:
     """One job for each arm and seed (train, then measure) and one that measures the base model."""
     model = profile.model.name
     options = ("--profile", profile.name, "--runs", str(runs), *_settings(profile))
+    evaluation = [option for option in _settings(profile) if option.startswith("--set=evaluation.")]
+    flags = [flag for name in measures if name in MEASURES for flag in MEASURES[name]]
     jobs = []
     for arm in arms:
         for seed in range(profile.seeds):
             folder = run_folder(runs, profile.name, model, arm, seed)
-            train = ("train", arm, "--seed", str(seed), *options)
-            measure = [_command(name, str(folder)) for name in measures]
-            jobs.append(Job(f"{Path(model).name} {folder.name}", (train, *measure)))
-    of_base = tuple((*_command(name, model), *options) for name in measures if name not in OF_RUNS_ONLY)
-    return [*jobs, Job(f"{Path(model).name} base", of_base)] if of_base else jobs
-
-
-def _command(measure: str, target: str) -> tuple[str, ...]:
-    command, *flags = MEASURES[measure]
-    return (command, target, *flags)
+            commands: list[tuple[str, ...]] = [("train", arm, "--seed", str(seed), *options)]
+            if flags:
+                commands.append(("evaluate", str(folder), *flags, *evaluation))
+            if "curriculum" in measures:
+                commands.append(("curriculum", str(folder), *evaluation))
+            jobs.append(Job(f"{Path(model).name} {folder.name}", tuple(commands)))
+    base = Job(f"{Path(model).name} base", (("evaluate", model, *flags, *options),))
+    return [*jobs, base] if flags else jobs
 
 
 def run_jobs(jobs: Sequence[Job], side_by_side: int, threads: int) -> None:
