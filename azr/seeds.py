@@ -120,6 +120,23 @@ def write_buffer(path: Path, buffer: TaskBuffer) -> None:
     temporary.replace(path)
 
 
+def write_run_seeds(path: Path, files: Sequence[Path]) -> None:
+    """Make a run's ``seeds.jsonl`` from seed files, and print what of them stands.
+
+    Raises UserError where there is no task of one of the types: each has a solver from the first step on.
+    """
+    with Executor() as executor:
+        seeds = [read_seeds(file, executor) for file in files]
+    for of_file in seeds:
+        print(of_file.summary(), flush=True)
+    buffer = seeded_buffer(seeds)
+    for name, count in buffer.sizes().items():
+        if not count:
+            form = "inputs, outputs and message" if name == TaskType.INDUCTION else "input and output"
+            raise UserError(f"the seed files hold no {name} task that stands: add one with {form} (see azr seeds FILE)")
+    write_buffer(path, buffer)
+
+
 def _draft(number: int, line: str) -> _Draft | str:
     """The entry on one line, or what is wrong with it."""
     try:

@@ -46,6 +46,8 @@ def test_options_change_the_profile():
         (["selfplay", "--set", "model.dtype=float99"], "choose float32 or bfloat16"),
         (["selfplay", "--set", "train.advantage_by=word"], "choose token or sequence"),
         (["selfplay", "--set", "train=5"], "'train' is a section"),
+        (["selfplay", "--seed-file", "none.jsonl"], "There is no seed file none.jsonl"),
+        (["rlvr", "--seed-file", "none.jsonl"], "rlvr proposes nothing: leave it out"),
         (["selfplay", "--profile", "smoke", "--set", "train.micro_batch=7"], "7 does not divide the 48 rows"),
     ],
 )

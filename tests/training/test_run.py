@@ -12,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from azr.errors import UserError
 from azr.figures.training import log_frame
 from azr.training import run
 from azr.training.run import STATE, keep_steps, last_checkpoint, train
@@ -214,3 +215,41 @@ def test_a_run_killed_between_its_last_step_and_its_end_is_completed(finished, m
     shutil.rmtree(folder / "adapter")
     train_in(folder, tiny_profile(model_folder))
     assert results(folder) == results(finished)
+
+
+def seed_files(folder: Path, output: str = "2") -> list[Path]:
+    """Two files in AZR's format; one line does not stand."""
+    pairs, problems = folder / "pairs.jsonl", folder / "problems.jsonl"
+    program = "def f(x):\n    return x + 1"
+    rows = [{"snippet": program, "input": "1", "output": output}, {"snippet": "def f(x): return y", "input": "1"}]
+    pairs.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    problem = {"snippet": program, "inputs": ["1", "2"], "outputs": ["2", "3"], "message": "one more"}
+    problems.write_text(json.dumps(problem))
+    return [pairs, problems]
+
+
+def test_a_run_starts_from_seed_files(model_folder, tmp_path, capsys):
+    folder, files = tmp_path / "run", seed_files(tmp_path)
+    profile = tiny_profile(model_folder, train__steps=1)
+    train("selfplay", profile, 0, folder, files)
+    assert "1 of 2 seeds stand" in capsys.readouterr().out
+    seeds = lines(folder, "seeds.jsonl")
+    assert [(row["type"], row["inputs"], row["outputs"], row["step"]) for row in seeds] == [
+        ("deduction", ["1"], ["2"], 0),
+        ("abduction", ["1"], ["2"], 0),
+        ("induction", ["1", "2"], ["2", "3"], 0),
+    ]
+    assert json.loads((folder / "config.json").read_text())["seed_files"] == ["pairs.jsonl", "problems.jsonl"]
+    assert (folder / "done.json").exists()
+    finished = results(folder)
+    train("selfplay", profile, 0, folder, files)
+    assert not list(tmp_path.glob("run.old-*"))
+    train("selfplay", profile, 0, folder, seed_files(tmp_path, output="elsewhere"))
+    (old,) = tmp_path.glob("run.old-*")
+    assert results(old) == finished
+
+
+def test_seed_files_without_a_task_type_are_refused(model_folder, tmp_path):
+    with pytest.raises(UserError, match=r"no induction task that stands: add one with inputs, outputs and message"):
+        train("selfplay", tiny_profile(model_folder), 0, tmp_path / "run", seed_files(tmp_path)[:1])
+    assert not (tmp_path / "run" / "seeds.jsonl").exists()
