@@ -139,6 +139,10 @@ class EvaluationConfig:
     """Most prefixes of responses that are expanded for each of them."""
     exact_bound: float = 1e-3
     """A problem is done when at most this much probability is unexplored."""
+    curriculum_problems: int = 800
+    """Most deduction proposals of a run, over all its steps, that the untrained model solves again [800]."""
+    curriculum_samples: int = 8
+    """Samples for each of them."""
 
 
 @dataclass(frozen=True)
