@@ -1,6 +1,6 @@
 """Self-play in several processes: what each of them does alone, and what they do together.
 
-    accelerate launch --config_file azr/training/configs/ddp.yaml --num_processes 2 -m azr train selfplay --profile smoke
+    accelerate launch --config_file azr/training/configs/ddp.yaml --num_processes 2 -m azr train selfplay
 
 Every process walks through the same step. It draws the same prompts, samples its share of the responses, gathers the
 others', reads them and adds the same tasks to its buffer, so no state has to be sent around. Programs run on the main

@@ -24,7 +24,6 @@ import os
 import platform
 import time
 import warnings
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +39,8 @@ from azr.models import load_model, load_style, resolve
 from azr.progress import Progress
 from azr.prompts.base import PromptStyle
 from azr.rlvr import FixedProblems
-from azr.seeds import write_run_seeds
 from azr.selfplay import SelfPlay
+from azr.training.oom import lower_in_loading, lower_in_update, memory_named
 from azr.training.ranks import MainExecutor, join
 from azr.training.sft import WorkedTrainer, steps_of_rows
 from azr.training.trainer import SelfPlayTrainer, grpo_config
@@ -51,6 +50,8 @@ STATE = "source.json"
 """File in a checkpoint that holds the source's state; written last, so a checkpoint without it is incomplete."""
 ALGORITHM = ("advantages", "buffer", "rewards", "rlvr", "sampling", "selfplay", "tasks", "world/worked")
 """Modules on whose text a run depends, besides the prompt styles and the trainers."""
+MEMORY_ALONE = ("chunk", "micro_batch", "gradient_checkpointing")
+"""Settings that a run may change on its way: what is computed stays the same but for rounding and chance."""
 PACKAGES = ("torch", "transformers", "peft", "trl", "accelerate", "datasets", "numpy", "tokenizers")
 
 
@@ -68,7 +69,7 @@ def write_json(path: Path, value: Any) -> None:
     temporary.replace(path)
 
 
-def fingerprint(method: str, profile: Profile, seed: int, seed_files: Sequence[Path] = ()) -> str:
+def fingerprint(method: str, profile: Profile, seed: int) -> str:
     """Names everything that a run depends on: its settings, the model's weights, and the code of the algorithm."""
     package = Path(__file__).parent.parent
     files = [package / f"{name}.py" for name in ALGORITHM]
@@ -76,9 +77,10 @@ def fingerprint(method: str, profile: Profile, seed: int, seed_files: Sequence[P
     code = {str(path.relative_to(package)): path.read_text() for path in files}
     weights = Path(resolve(profile.model.name)) / "model.safetensors"
     stamp = config_hash(weights.read_bytes().hex()) if weights.exists() else profile.model.name
-    settings = [profile.model, profile.rollout, profile.train, profile.evaluation.validation_problems]
-    seeds = [config_hash(file.read_bytes().hex()) for file in seed_files]
-    return config_hash(method, seed, *settings, code, stamp, *seeds)
+    sections = [dataclasses.asdict(section) for section in (profile.model, profile.rollout, profile.train)]
+    settings = [{k: v for k, v in section.items() if k not in MEMORY_ALONE} for section in sections]
+    settings.append({"validation_problems": profile.evaluation.validation_problems})
+    return config_hash(method, seed, *settings, code, stamp)
 
 
 def last_checkpoint(folder: Path) -> Path | None:
@@ -163,22 +165,22 @@ def measure_sparsity(trainer: SelfPlayTrainer | WorkedTrainer, profile: Profile)
     return {f"{row.dtype}/{row.tolerance}": row.sparsity for row in rows.itertuples()}
 
 
-def train(method: str, profile: Profile, seed: int, folder: Path, seed_files: Sequence[Path] = ()) -> Path:
+def train(method: str, profile: Profile, seed: int, folder: Path) -> Path:
     """Train ``method`` and return ``folder``; see the module's docstring for what it holds afterwards.
 
-    Self-play starts from ``seed_files`` (AZR's format, see ``azr.seeds``) if there are any, else from the identity
-    function. A run whose inputs changed since is kept beside the new one under another name. Under ``accelerate
-    launch`` every process calls this with the same arguments (see ``azr.training.ranks``).
+    A run whose inputs changed since is kept beside the new one under another name. Under ``accelerate launch`` every
+    process calls this with the same arguments (see ``azr.training.ranks``).
     """
     ranks = join()
     if ranks.is_main_process:
-        _prepare(method, profile, seed, folder, seed_files)
+        _prepare(method, profile, seed, folder)
     ranks.wait_for_everyone()
     if (folder / "done.json").exists():
         return folder
     began = time.monotonic()
     with MainExecutor(min(2, os.cpu_count() or 1), ranks) as executor:
-        trainer = _trainer(method, profile, seed, folder, executor)
+        with memory_named(lambda: lower_in_loading(profile)):
+            trainer = _trainer(method, profile, seed, folder, executor)
         checkpoint = last_checkpoint(folder / "checkpoints")
         step = int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0
         if ranks.is_main_process:
@@ -189,7 +191,8 @@ def train(method: str, profile: Profile, seed: int, folder: Path, seed_files: Se
         if checkpoint and step >= profile.train.steps:  # killed after its last step
             trainer._load_from_checkpoint(str(checkpoint))
         else:
-            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+            with memory_named(lambda: lower_in_update(profile)):
+                trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     final = folder / ("model" if profile.model.full else "adapter")
     trainer.save_model(str(final))
     ranks.wait_for_everyone()
@@ -198,9 +201,9 @@ def train(method: str, profile: Profile, seed: int, folder: Path, seed_files: Se
     return folder
 
 
-def _prepare(method: str, profile: Profile, seed: int, folder: Path, seed_files: Sequence[Path]) -> None:
+def _prepare(method: str, profile: Profile, seed: int, folder: Path) -> None:
     """Make room for a run whose inputs changed, and say in the folder what it will hold."""
-    stamp = fingerprint(method, profile, seed, seed_files)
+    stamp = fingerprint(method, profile, seed)
     config_file = folder / "config.json"
     if config_file.exists() and json.loads(config_file.read_text())["fingerprint"] != stamp:
         folder.rename(folder.with_name(f"{folder.name}.old-{time.strftime('%Y%m%d-%H%M%S')}"))
@@ -208,10 +211,8 @@ def _prepare(method: str, profile: Profile, seed: int, folder: Path, seed_files:
         return
     folder.mkdir(parents=True, exist_ok=True)
     config = {"method": method, "seed": seed, "fingerprint": stamp, "profile": dataclasses.asdict(profile)}
-    write_json(config_file, config | {"seed_files": [file.name for file in seed_files]})
+    write_json(config_file, config)
     write_json(folder / "versions.json", versions())
-    if seed_files:
-        write_run_seeds(folder / "seeds.jsonl", seed_files)
 
 
 def _trainer(
@@ -221,7 +222,7 @@ def _trainer(
     warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
     warnings.filterwarnings("ignore", message=".*pin_memory.*")
     transformers.set_seed(seed)  # the adapter's initial weights
-    model, tokenizer = load_model(profile.model.name, profile.model.dtype)
+    model, tokenizer = load_model(profile.model.name, profile.model.weights, four_bit=profile.model.four_bit)
     style = load_style(profile.model.prompt_style, tokenizer)
     callback = RunCallback(folder.name, profile, style, executor)
     trainer: SelfPlayTrainer | WorkedTrainer

@@ -33,6 +33,8 @@ from azr.errors import UserError
 from azr.sampling import Completion, encode_prompt, extend, in_stages
 from azr.selfplay import GROUPS, Generate, StepResult
 from azr.tasks import Role
+from azr.training.engine import engine_settings, tracker_settings
+from azr.training.oom import lower_in_sampling, memory_named
 from azr.training.ranks import SEED_STRIDE, dealt, on_cpu, processes, sampled_together, summed
 
 
@@ -67,6 +69,21 @@ def rollout_reward(completions: list[Any], reward: list[float], **_: Any) -> lis
     return reward
 
 
+def flat(record: dict[str, Any], above: str = "") -> dict[str, float]:
+    """The numbers of a step's record under names with slashes, as trackers want them.
+
+    >>> flat({"step": 1, "tasks": {"deduction": {"valid": 0.5, "rejected": {}}}})
+    {'step': 1, 'tasks/deduction/valid': 0.5}
+    """
+    numbers: dict[str, float] = {}
+    for key, value in record.items():
+        if isinstance(value, dict):
+            numbers |= flat(value, f"{above}{key}/")
+        elif isinstance(value, int | float):
+            numbers[f"{above}{key}"] = value
+    return numbers
+
+
 def group_name(group: int) -> str:
     """``deduction/solver`` and so on."""
     task_type, role = GROUPS[group]
@@ -78,9 +95,9 @@ def merged_adapter(model: nn.Module) -> Iterator[None]:
     """Generate with the LoRA adapter merged into the weights, which is two to three times as fast on a small model.
 
     Afterwards the weights are exactly what they were: subtracting the adapter again would leave rounding errors, and a
-    resumed run would differ. Does nothing for a model without an adapter.
+    resumed run would differ. Does nothing for a model without an adapter, or in 4 bits.
     """
-    if not isinstance(model, PeftModel):
+    if not isinstance(model, PeftModel) or getattr(model.get_base_model(), "is_quantized", False):
         yield
         return
     layers = [module for module in model.modules() if isinstance(module, LoraLayer)]
@@ -117,14 +134,13 @@ def shared_settings(profile: Profile, rows: int, seed: int, folder: Path) -> dic
         "save_steps": train.save_every,
         "save_total_limit": 2,
         "logging_steps": 1,
-        "report_to": "none",
         "disable_tqdm": True,
         "gradient_checkpointing": train.gradient_checkpointing,
         "bf16": bf16,
         "use_cpu": on_cpu() or (bf16 and not torch.cuda.is_available()),
         "seed": seed,
         "data_seed": seed,
-    }
+    } | tracker_settings(profile.engine)
 
 
 def grpo_config(profile: Profile, rows: int, seed: int, folder: Path, **changes: Any) -> GRPOConfig:
@@ -141,7 +157,9 @@ def grpo_config(profile: Profile, rows: int, seed: int, folder: Path, **changes:
         "beta": 0.0,
         "shuffle_dataset": False,
     }
-    return GRPOConfig(**(shared | settings | changes))
+    if profile.train.proposer == "base" and profile.engine.name != "transformers":
+        raise UserError("The base proposes by switching the adapter off, which vLLM cannot: engine.name=transformers.")
+    return GRPOConfig(**(shared | settings | engine_settings(profile.engine) | changes))
 
 
 class SelfPlayTrainer(GRPOTrainer):
@@ -177,7 +195,7 @@ class SelfPlayTrainer(GRPOTrainer):
 
     def generate(self, prompts: Sequence[str]) -> list[Completion]:
         """Sample one completion per prompt from the policy as it is, each process its share."""
-        with self.sampling_policy():
+        with nullcontext() if self.use_vllm else self.sampling_policy():
             return self._generate_together(prompts)
 
     def generate_from_base(self, prompts: Sequence[str]) -> list[Completion]:
@@ -187,7 +205,8 @@ class SelfPlayTrainer(GRPOTrainer):
 
     def _generate_together(self, prompts: Sequence[str]) -> list[Completion]:
         prompt_ids = [encode_prompt(self._tokenizer, prompt) for prompt in prompts]
-        responses = sampled_together(prompt_ids, self._sample, self.accelerator.state)
+        with memory_named(lambda: lower_in_sampling(self.profile)):
+            responses = sampled_together(prompt_ids, self._sample, self.accelerator.state)
         texts = self._tokenizer.batch_decode(responses, skip_special_tokens=True)
         return [Completion(*row) for row in zip(prompt_ids, responses, texts, strict=True)]
 
@@ -317,6 +336,8 @@ class SelfPlayTrainer(GRPOTrainer):
             self._token_sums[:] = 0
             self.record["gradient_norm"] = float(logs["grad_norm"])
             self.record["loss"] = float(logs["loss"])
+            if self.profile.engine.report_to != "none":
+                logs |= flat(self.record)
             self._write_record()
         super().log(logs, start_time)
 
