@@ -102,7 +102,7 @@ def _load(folder: Path, profile: Profile) -> tuple[Any, Any, str, Path | None]:
 
 
 def _measure(folder: Path, profile: Profile, split: str) -> None:
-    from azr.evaluate import measure, measure_split
+    from azr.evaluate import COLUMNS, measure, measure_split
     from azr.executor import Executor
     from azr.models import load_style
     from azr.progress import Progress
@@ -111,7 +111,7 @@ def _measure(folder: Path, profile: Profile, split: str) -> None:
     trained = _run_config(folder).get("fingerprint", profile.model.name)
     evaluation = profile.evaluation
     size = (evaluation.problems, evaluation.samples if split == "test" else evaluation.final_samples)
-    stamp = config_hash(trained, profile.model, split, size, profile.rollout, profile.threads)
+    stamp = config_hash(trained, profile.model, split, size, profile.rollout, profile.threads, COLUMNS)
     record, table_file = folder / f"{split}.json", folder / f"{split}.csv"
     if record.exists() and table_file.exists() and json.loads(record.read_text())["fingerprint"] == stamp:
         return

@@ -16,13 +16,14 @@ from azr import cli, evaluate, models
 from azr.config import EvaluationConfig, Profile, RolloutConfig, override
 from azr.evaluate import arithmetic_counts, problem_set, solve_counts, validate
 from azr.executor import Executor
+from azr.metrics import answer_entropy
 from azr.prompts.compact import CompactStyle
 from azr.sampling import Completion
 from azr.tasks import TaskType
 from azr.world.problems import arithmetic_problems
 
 STYLE, ROLLOUT = CompactStyle(), RolloutConfig(max_new_tokens=8)
-COLUMNS = ["task_type", "problem", "statements", "n", "c", "length"]
+COLUMNS = ["task_type", "problem", "statements", "n", "c", "length", "answer_entropy"]
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +62,8 @@ def test_right_answers_are_counted_problem_by_problem(executor, monkeypatch):
     assert table.statements.tolist() == [p.statements for p in problems]
     assert table.task_type.tolist() == ["deduction"] * 3 + ["abduction"] * 3 + ["induction"] * 3
     assert table.length[0] == pytest.approx(len(TOKENIZER("output 'no'")["input_ids"]))
+    assert table.answer_entropy[0] == 0  # five times 'no'
+    assert table.answer_entropy[1] == pytest.approx(answer_entropy(["right", *["'no'"] * 4]))
     assert set(asked) == {(5, 8, 4, 1.0, ROLLOUT.chunk)}
     assert done == list(range(1, 10))
 
@@ -76,6 +79,7 @@ def test_arithmetic_answers_must_have_the_form_and_the_value(monkeypatch):
     assert (row.task_type, row.problem, row.statements, row.n, row.c) == (
         "arithmetic", question.id, question.changes, 6, 2,
     )  # fmt: skip
+    assert row.answer_entropy == pytest.approx(answer_entropy([right, right, f"{right}0", None, None, None]))
 
 
 def test_validation_accuracy_is_a_mean_over_problems_and_samples(executor, monkeypatch):
@@ -113,7 +117,7 @@ def nano(tmp_path, monkeypatch):
 
 def test_a_model_as_it_is_is_measured_once(nano, tmp_path, capsys):
     assert measure(tmp_path) == 0
-    folder = tmp_path / "smoke" / "base-nano"
+    folder = tmp_path / "smoke" / "nano" / "base"
     assert f"measured: {folder / 'test.csv'}" in capsys.readouterr().out
     table = pd.read_csv(folder / "test.csv")
     assert list(table) == [*COLUMNS, "proposed"]
@@ -167,7 +171,7 @@ def test_a_run_is_measured_with_its_own_settings_and_adapter(nano, trained, tmp_
     of_first = {p.id for p in problem_set("test", 2) if p.task.program == first}
     assert set(measured.problem[measured.proposed]) == of_first
     assert measure(tmp_path / "base") == 0
-    base = pd.read_csv(tmp_path / "base" / "smoke" / "base-nano" / "test.csv")
+    base = pd.read_csv(tmp_path / "base" / "smoke" / "nano" / "base" / "test.csv")
     assert not np.array_equal(base.length, measured.length)
 
 
@@ -176,4 +180,4 @@ def test_a_models_folder_is_no_unfinished_run(tmp_path):
     small = ("--set=evaluation.problems=1", "--set=evaluation.samples=2", "--set=rollout.max_new_tokens=4")
     options = ("--profile", "smoke", "--runs", str(tmp_path), *small)
     assert cli.main(["evaluate", str(tmp_path / "model"), *options]) == 0
-    assert (tmp_path / "smoke" / "base-model" / "test.csv").exists()
+    assert (tmp_path / "smoke" / "model" / "base" / "test.csv").exists()
