@@ -2,6 +2,7 @@
 
     azr train selfplay --profile smoke --seed 0
     azr train selfplay --model FOLDER --max-steps 2 --set train.learning_rate=1e-4
+    azr train selfplay --profile gpu --seed-file 7b_coder_seed_io.jsonl --seed-file 7b_coder_code_f_seed_io.jsonl
 
 Finished runs are left alone, killed ones continue. Left out: several seeds side by side (``azr run`` does that).
 """
@@ -29,6 +30,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--full", action="store_true", help="train all weights instead of a LoRA adapter")
     parser.add_argument("--proposer-reward", metavar="NAME", help="shape of the proposer's reward, see azr/rewards.py")
     parser.add_argument("--freeze-proposer", action="store_true", help="no gradient from the proposer's samples")
+    parser.add_argument(
+        "--seed-file",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="start self-play from seeds in AZR's published format (several times: from all of them together)",
+    )
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="run folder (default: runs/PROFILE/ARM-seedN)")
 
 
@@ -48,16 +57,22 @@ def add_profile_arguments(parser: argparse.ArgumentParser) -> None:
 
 def chosen_profile(args: argparse.Namespace) -> Profile:
     """The profile that the arguments of ``add_profile_arguments`` describe."""
+    changes = settings(args.set)
+    if args.model:
+        changes["model.name"] = args.model
+    return override(load_profile(args.profile), changes)
+
+
+def settings(given: list[str]) -> dict[str, Any]:
+    """The values of ``--set NAME=VALUE`` options by name."""
     changes: dict[str, Any] = {}
-    for text in args.set:
+    for text in given:
         name, equals, value = text.partition("=")
         if not equals:
             raise UserError(f"--set {text} has no value: write it as NAME=VALUE, for instance train.steps=3.")
         number = yaml.safe_load(value)
         changes[name] = float(number) if isinstance(number, str) and _is_number(number) else number
-    if args.model:
-        changes["model.name"] = args.model
-    return override(load_profile(args.profile), changes)
+    return changes
 
 
 def _is_number(text: str) -> bool:
@@ -83,16 +98,25 @@ def main(args: argparse.Namespace) -> int:
     method, profile = arm_profile(args.arm, override(profile, changes))
     folder = args.out or run_folder(args.runs, args.profile, profile.model.name, args.arm, args.seed)
     _check(profile)
+    _check_seed_files(args.seed_file, method)
     import torch  # after the arguments have been checked: it takes seconds
 
     from azr.training.ranks import is_main
     from azr.training.run import train
 
     torch.set_num_threads(profile.threads)
-    train(method, profile, args.seed, folder)
+    train(method, profile, args.seed, folder, args.seed_file)
     if is_main():
         print(f"trained: {folder}")
     return 0
+
+
+def _check_seed_files(files: list[Path], method: str) -> None:
+    if files and method != "selfplay":
+        raise UserError(f"--seed-file goes with self-play; {method} proposes nothing: leave it out.")
+    for file in files:
+        if not file.is_file():
+            raise UserError(f"There is no seed file {file}; give a JSONL file in AZR's format.")
 
 
 def _check(profile: Profile) -> None:

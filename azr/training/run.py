@@ -24,6 +24,7 @@ import os
 import platform
 import time
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ from azr.models import load_model, load_style, resolve
 from azr.progress import Progress
 from azr.prompts.base import PromptStyle
 from azr.rlvr import FixedProblems
+from azr.seeds import write_run_seeds
 from azr.selfplay import SelfPlay
 from azr.training.oom import lower_in_loading, lower_in_update, memory_named
 from azr.training.ranks import MainExecutor, join
@@ -69,7 +71,7 @@ def write_json(path: Path, value: Any) -> None:
     temporary.replace(path)
 
 
-def fingerprint(method: str, profile: Profile, seed: int) -> str:
+def fingerprint(method: str, profile: Profile, seed: int, seed_files: Sequence[Path] = ()) -> str:
     """Names everything that a run depends on: its settings, the model's weights, and the code of the algorithm."""
     package = Path(__file__).parent.parent
     files = [package / f"{name}.py" for name in ALGORITHM]
@@ -80,7 +82,8 @@ def fingerprint(method: str, profile: Profile, seed: int) -> str:
     sections = [dataclasses.asdict(section) for section in (profile.model, profile.rollout, profile.train)]
     settings = [{k: v for k, v in section.items() if k not in MEMORY_ALONE} for section in sections]
     settings.append({"validation_problems": profile.evaluation.validation_problems})
-    return config_hash(method, seed, *settings, code, stamp)
+    seeds = [config_hash(file.read_bytes().hex()) for file in seed_files]
+    return config_hash(method, seed, *settings, code, stamp, *seeds)
 
 
 def last_checkpoint(folder: Path) -> Path | None:
@@ -165,15 +168,16 @@ def measure_sparsity(trainer: SelfPlayTrainer | WorkedTrainer, profile: Profile)
     return {f"{row.dtype}/{row.tolerance}": row.sparsity for row in rows.itertuples()}
 
 
-def train(method: str, profile: Profile, seed: int, folder: Path) -> Path:
+def train(method: str, profile: Profile, seed: int, folder: Path, seed_files: Sequence[Path] = ()) -> Path:
     """Train ``method`` and return ``folder``; see the module's docstring for what it holds afterwards.
 
-    A run whose inputs changed since is kept beside the new one under another name. Under ``accelerate launch`` every
-    process calls this with the same arguments (see ``azr.training.ranks``).
+    Self-play starts from ``seed_files`` (AZR's format, see ``azr.seeds``) if there are any, else from the identity
+    function. A run whose inputs changed since is kept beside the new one under another name. Under ``accelerate
+    launch`` every process calls this with the same arguments (see ``azr.training.ranks``).
     """
     ranks = join()
     if ranks.is_main_process:
-        _prepare(method, profile, seed, folder)
+        _prepare(method, profile, seed, folder, seed_files)
     ranks.wait_for_everyone()
     if (folder / "done.json").exists():
         return folder
@@ -201,9 +205,9 @@ def train(method: str, profile: Profile, seed: int, folder: Path) -> Path:
     return folder
 
 
-def _prepare(method: str, profile: Profile, seed: int, folder: Path) -> None:
+def _prepare(method: str, profile: Profile, seed: int, folder: Path, seed_files: Sequence[Path]) -> None:
     """Make room for a run whose inputs changed, and say in the folder what it will hold."""
-    stamp = fingerprint(method, profile, seed)
+    stamp = fingerprint(method, profile, seed, seed_files)
     config_file = folder / "config.json"
     if config_file.exists() and json.loads(config_file.read_text())["fingerprint"] != stamp:
         folder.rename(folder.with_name(f"{folder.name}.old-{time.strftime('%Y%m%d-%H%M%S')}"))
@@ -211,8 +215,10 @@ def _prepare(method: str, profile: Profile, seed: int, folder: Path) -> None:
         return
     folder.mkdir(parents=True, exist_ok=True)
     config = {"method": method, "seed": seed, "fingerprint": stamp, "profile": dataclasses.asdict(profile)}
-    write_json(config_file, config)
+    write_json(config_file, config | {"seed_files": [file.name for file in seed_files]})
     write_json(folder / "versions.json", versions())
+    if seed_files:
+        write_run_seeds(folder / "seeds.jsonl", seed_files)
 
 
 def _trainer(
