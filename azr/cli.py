@@ -41,6 +41,7 @@ COMMANDS = (
     Command("seeds", "azr.seeds_cli", "check seed files in AZR's published format by running every entry"),
     Command("train", "azr.training.cli", "train one arm of the study with one seed"),
     Command("evaluate", "azr.evaluate_cli", "how many of n responses to each test problem are right"),
+    Command("curriculum", "azr.curriculum", "a run's proposals, solved again by the model that it started from"),
     Command("compare", "azr.benchmarks.compare", "results on real benchmarks in one figure, with paired differences"),
     Command("run", "azr.notebooks", "run the notebooks of a profile, those that are not complete"),
     Command("report", "azr.report", "the executed notebooks of a profile as one HTML page"),
