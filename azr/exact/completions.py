@@ -182,12 +182,15 @@ def response_log_probs(
         model: a causal language model in evaluation mode.
         tokenizer: its tokenizer.
         pairs: (prompt, response) texts, scored ``chunk`` at a time.
-        max_new_tokens: longer responses, end token included, cannot be sampled: -inf.
+        max_new_tokens: longest response, its end token included.
         chunk: pairs of a forward pass.
+
+    A response that is longer, or has characters that the tokenizer does not know, cannot be sampled: -inf.
     """
     encoded = [(encode_prompt(tokenizer, p), [*response_ids(tokenizer, r), tokenizer.eos_token_id]) for p, r in pairs]
     result = np.full(len(pairs), -np.inf)
-    order = [i for i, (_, response) in enumerate(encoded) if len(response) <= max_new_tokens]
+    texts = tokenizer.batch_decode([response for _, response in encoded], skip_special_tokens=True)
+    order = [i for i, (_, ids) in enumerate(encoded) if len(ids) <= max_new_tokens and texts[i] == pairs[i][1]]
     order.sort(key=lambda i: sum(map(len, encoded[i])))
     for start in range(0, len(order), chunk):
         rows = [encoded[i] for i in order[start : start + chunk]]
