@@ -114,6 +114,8 @@ def evaluate(plan: Plan, model: Any, tokenizer: Any, weights: str, folder: Path,
     """
     from transformers.utils.logging import set_verbosity_error
 
+    from azr.training.oom import memory_named
+
     set_verbosity_error()  # on long prompts it warns twice, in its own words; ``_misfits`` says it once
     out = plan.out or folder / FOLDER / plan.benchmark.name
     style = PaperStyle(tokenizer if tokenizer.chat_template else None)
@@ -126,20 +128,25 @@ def evaluate(plan: Plan, model: Any, tokenizer: Any, weights: str, folder: Path,
         progress = progress or Progress(f"{plan.benchmark.title}, samples", total, done)
         progress.update(done)
 
+    advice = (
+        f"Out of memory with {plan.rows} responses of {plan.decoding.max_new_tokens} tokens side by side: lower --batch; "
+        "the same command then goes on from the samples there are."
+    )
     try:
-        counts = sample_problems(
-            plan.benchmark,
-            plan.problems,
-            style,
-            transformers_generate(model, tokenizer, plan.decoding),
-            plan.decoding,
-            out,
-            num_samples=plan.num_samples,
-            weights=weights,
-            notes=notes | {"data": plan.source, "device": model.device.type, "rows": plan.rows},
-            rows=plan.rows,
-            on_progress=told,
-        )
+        with memory_named(lambda: advice):
+            counts = sample_problems(
+                plan.benchmark,
+                plan.problems,
+                style,
+                transformers_generate(model, tokenizer, plan.decoding),
+                plan.decoding,
+                out,
+                num_samples=plan.num_samples,
+                weights=weights,
+                notes=notes | {"data": plan.source, "device": model.device.type, "rows": plan.rows},
+                rows=plan.rows,
+                on_progress=told,
+            )
     finally:
         if progress:
             progress.close()
@@ -212,9 +219,8 @@ def run_notes(folder: Path, config: dict[str, Any], model: str, dtype: str) -> d
     name = Path(model).name if Path(model).is_dir() else model
     if not config:
         return {"method": "base", "seed": 0, "model": name, "dtype": dtype}
-    arm = re.fullmatch(r"(.+)-seed\d+", folder.resolve().name)
     return {
-        "method": arm[1] if arm else config["method"],
+        "method": re.sub(r"-seed\d+$", "", folder.resolve().name),  # the arm, or what the user called the run
         "seed": config["seed"],
         "model": name,
         "dtype": dtype,

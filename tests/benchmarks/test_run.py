@@ -192,3 +192,29 @@ def test_a_run_is_measured_with_its_adapter_and_under_its_name(model, trained, d
     base = json.loads((tmp_path / "base" / "record.json").read_text())
     assert base["weights"] != record["weights"]
     assert (folder / "samples.jsonl").read_text() != (tmp_path / "base" / "samples.jsonl").read_text()
+
+
+def test_too_little_memory_names_the_option_and_keeps_the_samples(model, data, tmp_path, monkeypatch, capsys):
+    def full(*_):
+        def generate(prompts, seeds):
+            if "1+1" in prompts[0]:
+                raise torch.OutOfMemoryError
+            return [Response("", 1, True)]
+
+        return generate
+
+    options = ("--benchmark", "aime24", "--data", data(SUMS), "--greedy", "--out", tmp_path / "out", "--batch", 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "transformers_generate", full)
+        assert evaluate(model, *options) == 2
+    assert "Out of memory with 1 responses of 3 tokens side by side: lower --batch" in capsys.readouterr().err
+    assert len((tmp_path / "out" / "samples.jsonl").read_text().splitlines()) == 1
+    assert evaluate(model, *options) == 0
+
+
+def test_a_chat_models_template_words_the_prompt(data, tmp_path):
+    folder = save_tiny(tmp_path / "chat")
+    (folder / "chat_template.jinja").write_text("{% for m in messages %}<{{ m.content }}>{% endfor %}")
+    options = ("--benchmark", "math500", "--data", data(SUMS), "--greedy", "--out", tmp_path / "out")
+    assert evaluate(folder, *options) == 0
+    assert json.loads((tmp_path / "out" / "record.json").read_text())["chat"] is True
