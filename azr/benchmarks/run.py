@@ -129,8 +129,8 @@ def evaluate(plan: Plan, model: Any, tokenizer: Any, weights: str, folder: Path,
         progress.update(done)
 
     advice = (
-        f"Out of memory with {plan.rows} responses of {plan.decoding.max_new_tokens} tokens side by side: lower --batch; "
-        "the same command then goes on from the samples there are."
+        f"Out of memory with {plan.rows} responses of {plan.decoding.max_new_tokens} tokens side by side: lower "
+        "--batch; the same command then goes on from the samples there are."
     )
     try:
         with memory_named(lambda: advice):
