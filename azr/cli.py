@@ -43,6 +43,7 @@ COMMANDS = (
     Command("evaluate", "azr.evaluate_cli", "how many of n responses to each test problem are right"),
     Command("curriculum", "azr.curriculum", "a run's proposals, solved again by the model that it started from"),
     Command("compare", "azr.benchmarks.compare", "results on real benchmarks in one figure, with paired differences"),
+    Command("sparsity", "azr.sparsity_cli", "the share of parameters that training left unchanged, by what that means"),
     Command("run", "azr.notebooks", "run the notebooks of a profile, those that are not complete"),
     Command("report", "azr.report", "the executed notebooks of a profile as one HTML page"),
 )

@@ -22,8 +22,8 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -40,6 +40,7 @@ Granularity = Literal["element", "tensor"]
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 TOLERANCES: tuple[Tolerance, ...] = (0.0, 1e-5, "relative")
+SETTINGS: tuple[tuple[str, Tolerance], ...] = tuple((dtype, atol) for dtype in DTYPES for atol in TOLERANCES)
 BF16_THRESHOLD = 1 / 256
 """Half a unit in the last of bfloat16's eight bits, relative to the smallest number with that exponent."""
 
@@ -173,7 +174,9 @@ def update_sparsity(
     Raises:
         UserError: a folder cannot be read, or the checkpoints have no tensor name in common.
     """
-    return _compare(base, trained, [(dtype, atol)], granularity)[0]
+    if granularity not in ("element", "tensor"):
+        raise ValueError(f"granularity is {granularity!r}; it must be 'element' or 'tensor'.")
+    return replace(sparsity_reports(base, trained, [(dtype, atol)])[0], granularity=granularity)
 
 
 def sparsity_matrix(
@@ -195,8 +198,12 @@ def sparsity_matrix(
     >>> frame["float32", "exact", "element"], frame["bfloat16", "exact", "element"], frame["float32", "exact", "tensor"]
     (np.float64(0.5), np.float64(1.0), np.float64(0.0))
     """
-    settings = [(dtype, atol) for dtype in DTYPES for atol in TOLERANCES]
-    rows = pd.concat([report.to_frame() for report in _compare(base, trained, settings, "element")])
+    return matrix_of(sparsity_reports(base, trained), by)
+
+
+def matrix_of(reports: Iterable[SparsityReport], by: Literal["layer", "module"] | None = None) -> pd.DataFrame:
+    """Reports of several definitions as the tidy frame of ``sparsity_matrix``, with both granularities of each."""
+    rows = pd.concat([report.to_frame() for report in reports])
     rows["tensor"] = rows["unchanged"].where(rows["unchanged"] == rows["parameters"], 0)
     keys = ["dtype", "tolerance", *([by] if by else [])]
     sums = rows.groupby(keys, sort=False, as_index=False)[["parameters", "unchanged", "tensor"]].sum()
@@ -206,6 +213,53 @@ def sparsity_matrix(
         parts[-1]["parameters"] = sums["parameters"]
     columns = ["dtype", "tolerance", "granularity", *([by] if by else []), "sparsity", "parameters"]
     return pd.concat(parts, ignore_index=True)[columns]
+
+
+def sparsity_reports(
+    base: Checkpoint, trained: Checkpoint, settings: Sequence[tuple[str, Tolerance]] = SETTINGS
+) -> list[SparsityReport]:
+    """A report, per element, for each pair of dtype and atol, from one pass over the tensors.
+
+    Arguments and errors are those of ``update_sparsity``.
+    """
+    for dtype, atol in settings:
+        if dtype not in DTYPES:
+            raise ValueError(f"dtype is {dtype!r}; it must be one of {', '.join(DTYPES)}.")
+        if atol != "relative" and not (isinstance(atol, int | float) and atol >= 0):
+            raise ValueError(f"atol is {atol!r}; it must be a number of at least 0 or 'relative'.")
+    before = open_checkpoint(base) if isinstance(base, str | Path) else untied(base)
+    if isinstance(trained, str | Path):
+        trained = open_checkpoint(trained, before if isinstance(before, Mapping) else None)
+    else:
+        trained = untied(trained)
+    found: list[dict[str, TensorSparsity]] = [{} for _ in settings]
+    missing: dict[str, int] = {}
+    extra: dict[str, int] = {}
+    reshaped: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {}
+    not_floating: dict[str, int] = {}
+    lora = LoraCount(trained) if isinstance(trained, AdapterTensors) else None
+    for name, old, new in tensor_pairs(before, trained):
+        if lora is not None and old is not None:
+            lora.add(name, old)
+        if old is None or new is None:
+            (missing if new is None else extra)[name] = (old if new is None else new).numel()
+        elif old.shape != new.shape:
+            reshaped[name] = (tuple(old.shape), tuple(new.shape))
+        elif not (old.is_floating_point() and new.is_floating_point()):
+            not_floating[name] = old.numel()
+        elif old.numel():
+            stored = f"{_short(old.dtype)} -> {_short(new.dtype)}"
+            for tensors, unchanged in zip(found, _unchanged(old, new, settings), strict=True):
+                tensors[name] = TensorSparsity(old.numel(), unchanged, stored)
+        del old, new  # before the next pair is read, so that memory holds one pair
+    if not found[0] and (missing or extra):
+        names = f"{next(iter(missing), 'nothing')} and {next(iter(extra), 'nothing')}"
+        raise UserError(f"The two checkpoints have no comparable tensor in common (they begin with {names}).")
+    lora_report = lora.report() if lora is not None else None
+    return [
+        SparsityReport(dtype, atol, "element", tensors, missing, extra, reshaped, not_floating, lora_report)
+        for (dtype, atol), tensors in zip(settings, found, strict=True)
+    ]
 
 
 def layer_of(name: str) -> str:
@@ -237,72 +291,29 @@ def tolerance_name(atol: Tolerance) -> str:
     return atol if isinstance(atol, str) else "exact" if atol == 0 else f"{atol:g}"
 
 
-def _compare(
-    base: Checkpoint, trained: Checkpoint, settings: list[tuple[str, Tolerance]], granularity: Granularity
-) -> list[SparsityReport]:
-    """A report for each setting, from one pass over the tensors."""
-    for dtype, atol in settings:
-        if dtype not in DTYPES:
-            raise ValueError(f"dtype is {dtype!r}; it must be one of {', '.join(DTYPES)}.")
-        if atol != "relative" and not (isinstance(atol, int | float) and atol >= 0):
-            raise ValueError(f"atol is {atol!r}; it must be a number of at least 0 or 'relative'.")
-    if granularity not in ("element", "tensor"):
-        raise ValueError(f"granularity is {granularity!r}; it must be 'element' or 'tensor'.")
-    before = open_checkpoint(base) if isinstance(base, str | Path) else untied(base)
-    if isinstance(trained, str | Path):
-        trained = open_checkpoint(trained, before if isinstance(before, Mapping) else None)
-    else:
-        trained = untied(trained)
-    found: list[dict[str, TensorSparsity]] = [{} for _ in settings]
-    missing: dict[str, int] = {}
-    extra: dict[str, int] = {}
-    reshaped: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {}
-    not_floating: dict[str, int] = {}
-    lora = LoraCount(trained) if isinstance(trained, AdapterTensors) else None
-    for name, old, new in tensor_pairs(before, trained):
-        if lora is not None and old is not None:
-            lora.add(name, old)
-        if old is None or new is None:
-            (missing if new is None else extra)[name] = (old if new is None else new).numel()
-        elif old.shape != new.shape:
-            reshaped[name] = (tuple(old.shape), tuple(new.shape))
-        elif not (old.is_floating_point() and new.is_floating_point()):
-            not_floating[name] = old.numel()
-        elif old.numel():
-            stored = f"{_short(old.dtype)} -> {_short(new.dtype)}"
-            for tensors, unchanged in zip(found, _unchanged(old, new, settings), strict=True):
-                tensors[name] = TensorSparsity(old.numel(), unchanged, stored)
-        del old, new  # before the next pair is read, so that memory holds one pair
-    if not found[0] and (missing or extra):
-        names = f"{next(iter(missing), 'nothing')} and {next(iter(extra), 'nothing')}"
-        raise UserError(f"The two checkpoints have no comparable tensor in common (they begin with {names}).")
-    lora_report = lora.report() if lora is not None else None
-    return [
-        SparsityReport(dtype, atol, granularity, tensors, missing, extra, reshaped, not_floating, lora_report)
-        for (dtype, atol), tensors in zip(settings, found, strict=True)
-    ]
-
-
-def _unchanged(old: torch.Tensor, new: torch.Tensor, settings: list[tuple[str, Tolerance]]) -> list[int]:
+def _unchanged(old: torch.Tensor, new: torch.Tensor, settings: Sequence[tuple[str, Tolerance]]) -> list[int]:
     """Unchanged elements under each setting; in pieces, so that no copy of the tensors is made."""
+    rounded = old.dtype == new.dtype == torch.bfloat16  # then float32 sees the same numbers
+    wanted: dict[str, dict[Tolerance, list[int]]] = {}
+    for i, (dtype, atol) in enumerate(settings):
+        wanted.setdefault("bfloat16" if rounded else dtype, {}).setdefault(atol, []).append(i)
     totals = [0] * len(settings)
     for a, b in zip(old.reshape(-1).split(_CHUNK), new.reshape(-1).split(_CHUNK), strict=True):
-        for dtype, torch_dtype in DTYPES.items():
-            wanted = [(i, atol) for i, (name, atol) in enumerate(settings) if name == dtype]
-            if not wanted:
-                continue
-            x, y = a.to(torch_dtype), b.to(a.device, torch_dtype)
-            if any(atol != 0 for _, atol in wanted):
+        for dtype, tolerances in wanted.items():
+            x, y = a.to(DTYPES[dtype]), b.to(a.device, DTYPES[dtype])
+            if any(atol != 0 for atol in tolerances):
                 x, y = x.float(), y.float()  # exact for bfloat16; differences must not be rounded again
                 change = (y - x).abs_()
-            for i, atol in wanted:
+            for atol, places in tolerances.items():
                 if atol == 0:
                     same = x == y
                 elif atol == "relative":
-                    same = change <= x.abs() * BF16_THRESHOLD
+                    same = change <= x.abs().mul_(BF16_THRESHOLD)
                 else:
                     same = change <= atol
-                totals[i] += int(same.count_nonzero())
+                count = int(same.count_nonzero())
+                for i in places:
+                    totals[i] += count
     return totals
 
 
