@@ -112,7 +112,7 @@ def test_log_records_become_rows():
 def test_log_frames_can_be_drawn():
     frame = log_frame(RECORDS, seed=0)
     assert titles(plot_training(frame))[0] == "proposer reward (single run)"
-    assert titles(plot_entropy(frame))[0] == "deduction (single run)"
+    assert titles(plot_entropy(frame))[0] == "whole (single run)"
     assert len(titles(plot_training(log_frame(RECORDS[1:], seed=0)))) == 2
 
 
