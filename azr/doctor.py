@@ -1,6 +1,7 @@
 """What this machine has, and what of the project can run on it.
 
     azr doctor
+    azr doctor --model Qwen/Qwen2.5-Coder-3B --profile gpu    # whether a model fits, before anything of it is loaded
 
 Left out on purpose: measuring speed, and changing anything.
 """
@@ -15,8 +16,9 @@ import shutil
 import sys
 from pathlib import Path
 
-from azr.config import load_profile, profile_names
+from azr.config import load_profile, override, profile_names
 from azr.environment import unmet_requirements
+from azr.errors import UserError
 from azr.executor import sandbox_layers
 from azr.paths import ROOT
 
@@ -26,7 +28,18 @@ GIB = 2**30
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """``azr doctor`` has no options."""
+    """The options of ``azr doctor``: of none it describes the machine, of a model whether it fits."""
+    parser.add_argument("--model", help="nano, micro, a local folder or a hub id: say what memory it takes")
+    parser.add_argument("--profile", help="with these settings (default: gpu, for a built-in model laptop)")
+    parser.add_argument("--full", action="store_true", help="training all weights instead of a LoRA adapter")
+    parser.add_argument("--shards", type=int, default=1, metavar="N", help="split over N devices (FSDP, ZeRO-3)")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="any setting of azr/config.py, as train.steps=3",
+    )
 
 
 def cores(cgroup: Path = Path("/sys/fs/cgroup")) -> float:
@@ -64,7 +77,7 @@ def profile_line(name: str, gpu_count: int) -> str:
     if model in BUILT_IN_MODELS:
         return f"{name}: fits (built-in model {model})"
     if gpu_count:
-        return f"{name}: fits if the GPU's memory holds {model}"
+        return f"{name}: fits if the GPU's memory holds {model}; azr doctor --profile {name} says"
     return f"{name}: does not fit ({model} needs a GPU, and there is none)"
 
 
@@ -85,8 +98,24 @@ def report() -> list[tuple[str, str]]:
     ]
 
 
+def fit(args: argparse.Namespace) -> list[tuple[str, str]]:
+    """Whether the chosen model fits, as pairs of heading and line. Raises UserError for what is no model or setting."""
+    from azr.fit import fit_report  # only here: it takes seconds to import
+    from azr.training.cli import chosen_profile
+
+    if args.shards < 1:
+        raise UserError(f"--shards is {args.shards}; it must be at least 1.")
+    args.profile = args.profile or ("laptop" if args.model in BUILT_IN_MODELS else "gpu")
+    profile = chosen_profile(args)
+    return fit_report(override(profile, {"model.full": True}) if args.full else profile, memory_bytes(), args.shards)
+
+
 def main(args: argparse.Namespace) -> int:
     """``azr doctor``: 0, or 1 if the environment lacks something that pyproject.toml asks for."""
+    if args.model or args.profile:
+        for heading, line in fit(args):
+            print(f"{heading:<10}{line}")
+        return 0
     unmet = unmet_requirements(["test"])
     for heading, line in [("missing", line) for line in unmet] or report():
         print(f"{heading:<10}{line}")

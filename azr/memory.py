@@ -270,7 +270,7 @@ def predict(config: Any, work: Workload, shape: Shape | None = None) -> Memory:
     each = DTYPE_BYTES[work.weights]
     b = 2 if work.autocast else each
     tokens = work.prompt_tokens + work.completion_tokens
-    cache = kv_cache_bytes(shape, work.generation_rows, tokens, each)
+    cache = kv_cache_bytes(shape, work.generation_rows, tokens, b)
     # Generation: the MLP and residuals of one layer over all prompts, one layer's cache while it grows, and the
     # sampler's copies of the next-token scores.
     passing = work.generation_rows * work.prompt_tokens * b * (2 * shape.hidden + 3 * shape.inner)

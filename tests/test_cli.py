@@ -114,3 +114,50 @@ def test_a_containers_limits_count(tmp_path: Path):
 
 def test_the_doctor_knows_the_built_in_models():
     assert doctor.BUILT_IN_MODELS == models.BUILT_IN
+
+
+@pytest.fixture
+def big_model(tmp_path):
+    """The configuration of a 3-billion-parameter model, and nothing else of it."""
+    from transformers import Qwen2Config
+
+    sizes = {"hidden_size": 2048, "intermediate_size": 11008, "num_hidden_layers": 36, "num_attention_heads": 16}
+    Qwen2Config(**sizes, num_key_value_heads=2, tie_word_embeddings=True).save_pretrained(tmp_path / "3b")
+    return tmp_path / "3b"
+
+
+def test_the_doctor_says_whether_a_model_fits_from_its_config_alone(big_model, capsys, monkeypatch):
+    monkeypatch.setattr("azr.doctor.memory_bytes", lambda: 24 * 2**30)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert cli.main(["doctor", "--model", str(big_model)]) == 0
+    shown = capsys.readouterr().out
+    assert "3,085.9 M" in shown
+    for part in ("weights", "adapter", "optimizer", "kv cache", "activations", "logits", "peak"):
+        assert part in shown
+    assert "24.0 GiB: does not fit" in shown
+    assert "rollout.chunk=" in shown
+    assert cli.main(["doctor", "--model", str(big_model), "--set", "rollout.chunk=16"]) == 0
+    assert "24.0 GiB: fits: " in capsys.readouterr().out
+
+
+def test_the_doctor_tells_full_training_split_over_devices(big_model, capsys):
+    assert cli.main(["doctor", "--model", str(big_model), "--profile", "paper", "--full", "--shards", "8"]) == 0
+    shown = capsys.readouterr().out
+    assert "full training, profile paper, split over 8 devices" in shown
+    assert "3,085.94 M" in shown  # trained: all of them
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--model", "nobody/nothing"], "the hub cannot be reached: give a local folder, or connect"),
+        (["--model", "nano", "--profile", "hugo"], "no profile 'hugo'"),
+        (["--model", "nano", "--shards", "0"], "--shards is 0"),
+        (["--model", "nano", "--set", "train.stepps=3"], "no setting 'train.stepps'"),
+    ],
+)
+def test_the_doctor_names_mistakes(options, said, capsys):
+    assert cli.main(["doctor", *options]) == 2
+    shown = capsys.readouterr()
+    assert said in shown.err
+    assert shown.err.count("\n") == 1

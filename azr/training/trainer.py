@@ -241,7 +241,8 @@ class SelfPlayTrainer(GRPOTrainer):
         model = self.accelerator.unwrap_model(self.model)
         model.eval()  # gradient checkpointing would keep no cache
         try:
-            return extend(model, self._tokenizer, prefixes, length, self.args.temperature)
+            with self.accelerator.autocast():  # full training holds its weights in fp32
+                return extend(model, self._tokenizer, prefixes, length, self.args.temperature)
         finally:
             model.train()
 
