@@ -85,3 +85,10 @@ def test_frozen_rows_have_no_weight_and_trained_groups_have_equal_weight():
     weights = lengths * group_balance(lengths, groups, np.array([True, True, False, True]))
     assert weights[2] == 0
     assert weights[:2].sum() == pytest.approx(weights[3])
+
+
+def test_balance_by_sequence_weighs_every_response_of_a_group_alike():
+    lengths, groups = np.array([1, 9, 5, 5]), np.array([0, 0, 1, 1])
+    factors = group_balance(lengths, groups, np.ones(4, bool), by="sequence")
+    # Each row's share of the loss is its factor times its tokens over all tokens.
+    assert (factors * lengths / lengths.sum()) == pytest.approx([0.25] * 4)

@@ -95,3 +95,12 @@ def test_a_buffer_survives_json():
     assert copy.to_json() == buffer.to_json()
     ages = [age for _, age in copy.problems(TaskType.DEDUCTION, 4, step=5, rng=np.random.default_rng(0))]
     assert ages[0] == 1
+
+
+def test_references_can_be_kept_to_what_the_buffer_was_seeded_with():
+    buffer = filled([0, 0, 1, 2])
+    buffer.add(task(9, TaskType.ABDUCTION), 3)
+    rng = np.random.default_rng(0)
+    assert {t.output for t in buffer.references(TaskType.DEDUCTION, 4, rng, seeds_only=True)} == {"1", "2"}
+    programs = {buffer.references(TaskType.INDUCTION, 1, rng, seeds_only=True)[0].program for _ in range(30)}
+    assert programs == {task(0).program, task(1).program}

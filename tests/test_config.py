@@ -52,8 +52,8 @@ def test_an_unknown_section_or_field_is_refused_by_name(values):
         ("train.steps", [3]),
         ("train.steps", 3.7),
         ("train.learning_rate", "fast"),
-        ("train.freeze_proposer", 1),
-        ("train.freeze_proposer", "no"),
+        ("model.full", 1),
+        ("model.full", "no"),
         ("seeds", {"a": 1}),
     ],
 )

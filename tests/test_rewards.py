@@ -37,3 +37,8 @@ def test_a_solver_is_right_wrong_or_malformed():
     correct = np.array([True, False, False, True])
     well_formed = np.array([True, True, False, False])
     assert solver_rewards(correct, well_formed).tolist() == [1, -0.5, -1, -1]
+
+
+def test_a_bonus_goes_to_valid_proposals_alone():
+    rewards = proposer_rewards(np.array([0.5, 0.5]), np.array([True, False]), bonus=np.array([0.25, 0.25]))
+    assert rewards.tolist() == [0.75, -1.0]

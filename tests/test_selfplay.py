@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from azr.buffer import TaskBuffer
-from azr.config import RolloutConfig
+from azr.config import RolloutConfig, TrainConfig
 from azr.errors import UserError
 from azr.executor import Executor
 from azr.prompts.base import ParsedProposal
@@ -182,7 +182,7 @@ def test_a_step_without_any_valid_proposal_still_solves(executor):
 
 
 def test_another_shape_of_the_proposers_reward(executor):
-    result = source(executor, proposer_reward="half").step(1, Scripted(PROPOSALS, ANSWERS, right=1))
+    result = source(executor, train=TrainConfig(proposer_reward="half")).step(1, Scripted(PROPOSALS, ANSWERS, right=1))
     assert [fate.reward for fate in result.fates if fate.task_type is D] == [0.5, -1, -1, -1]
 
 
@@ -226,3 +226,26 @@ def test_a_model_that_finds_too_few_different_tasks_cannot_be_seeded(executor, t
     model = Scripted({D: [text] * 99, A: [text] * 99}, {})
     with pytest.raises(UserError, match=r"found only [12] valid deduction tasks in 3 rounds"):
         fresh(executor).seed_buffer(model)
+
+
+def test_the_base_proposes_and_the_policy_estimates_and_solves(executor):
+    policy, base = Scripted({}, ANSWERS), Scripted(PROPOSALS, {})
+    source(executor, train=TrainConfig(proposer="base")).step(1, policy, base)
+    assert len(base.calls) == 1
+    assert all(prompt.startswith(tuple(PROPOSE.values())) for prompt in base.calls[0])
+    assert len(policy.calls) == 2
+    own = Scripted(PROPOSALS, ANSWERS)
+    source(executor, train=TrainConfig(proposer="frozen")).step(1, own, base)
+    assert (len(own.calls), len(base.calls)) == (3, 1)
+
+
+def test_novelty_is_paid_by_the_distance_to_the_references_and_to_valid_proposals_alone(executor):
+    plain, paid = (
+        source(executor, train=TrainConfig(novelty_weight=weight)).step(1, Scripted(PROPOSALS, ANSWERS, 2)).fates
+        for weight in (0.0, 2.0)
+    )
+    more = [after.reward - before.reward for before, after in zip(plain, paid, strict=True)]
+    by_program = {fate.task.program: m for fate, m in zip(plain, more, strict=True) if fate.task}
+    assert by_program["def f(x):\n    return x + 1"] == pytest.approx(0)  # the references differ by constants only
+    assert by_program["def f(x):\n    return x * 3"] > 0
+    assert all(m == 0 for fate, m in zip(plain, more, strict=True) if not fate.task)

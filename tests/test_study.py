@@ -65,10 +65,10 @@ def test_a_real_command_that_fails_says_why():
 def test_each_arm_and_seed_is_trained_then_measured_and_the_base_once(tmp_path):
     profile = override(Profile("smoke"), {"seeds": 2, "train.learning_rate": 1e-4, "model.full": True})
     jobs = jobs_for(["selfplay"], profile, tmp_path)
-    assert [job.name for job in jobs] == ["selfplay-seed0", "selfplay-seed1", "base-nano"]
+    assert [job.name for job in jobs] == ["nano selfplay-seed0", "nano selfplay-seed1", "nano base"]
     train, measure = jobs[1].commands
     assert train[:4] == ("train", "selfplay", "--seed", "1")
-    assert measure == ("evaluate", str(tmp_path / "smoke" / "selfplay-seed1"))
+    assert measure[:4] == ("evaluate", str(tmp_path / "smoke" / "nano" / "selfplay-seed1"), "--split", "test")
     assert jobs[2].commands[0][:2] == ("evaluate", "nano")
 
 
@@ -78,7 +78,7 @@ def test_a_process_works_on_exactly_the_studys_profile(changes, tmp_path):
     parser = argparse.ArgumentParser()
     add_profile_arguments(parser)
     (measure,) = jobs_for([], profile, tmp_path)[0].commands
-    args = parser.parse_args(measure[2:])
+    args = parser.parse_args([option for option in measure[2:] if option not in ("--split", "test")])
     assert chosen_profile(args) == profile
     assert args.runs == tmp_path
 
@@ -86,10 +86,10 @@ def test_a_process_works_on_exactly_the_studys_profile(changes, tmp_path):
 @pytest.fixture
 def small_study(tmp_path):
     """Two seeds of an arm and the base, with tables of three problems and two steps."""
-    profile = override(load_profile("smoke"), {"seeds": 2})
+    profile = override(load_profile("smoke"), {"seeds": 2, "larger": ""})
     runs = tmp_path / "runs"
-    for name, right in (("base-nano", 0), ("selfplay-seed0", 1), ("selfplay-seed1", 2)):
-        folder = runs / "smoke" / name
+    for name, right in (("base", 0), ("selfplay-seed0", 1), ("selfplay-seed1", 2)):
+        folder = runs / "smoke" / "nano" / name
         folder.mkdir(parents=True)
         rows = [("deduction", f"p{k}", k + 1, 4, right + (k == 0), 9.0) for k in range(3)]
         table = pd.DataFrame(rows, columns=["task_type", "problem", "statements", "n", "c", "length"])
@@ -159,3 +159,34 @@ def test_a_failure_ends_the_other_jobs(shell, tmp_path):
         run_jobs([Job("bad", (("exit 1",),)), other], side_by_side=2, threads=1)
     assert not (tmp_path / "first").exists()
     assert not (tmp_path / "second").exists()
+
+
+def test_measures_are_options_of_one_evaluation_and_the_curriculum_is_a_runs_alone(tmp_path):
+    profile = override(Profile("smoke"), {"seeds": 1})
+    run, base = jobs_for(["selfplay"], profile, tmp_path, ["validation", "exact", "curriculum"])
+    folder = str(tmp_path / "smoke" / "nano" / "selfplay-seed0")
+    assert run.commands[1][:5] == ("evaluate", folder, "--split", "validation", "--exact")
+    assert "--set=evaluation.samples=128" in run.commands[1]
+    assert run.commands[2][:2] == ("curriculum", folder)
+    assert base.commands[0][:5] == ("evaluate", "nano", "--split", "validation", "--exact")
+    assert [len(job.commands) for job in jobs_for(["sft"], profile, tmp_path, [])] == [1]
+
+
+def test_a_larger_model_has_its_own_folders_seeds_and_figures(small_study):
+    profile = override(small_study.profile, {"larger": "micro", "larger_seeds": 1})
+    nano, micro = Study(profile, small_study.runs, small_study.figures).sizes
+    assert (nano.model, nano.profile.seeds, nano.suffix) == ("nano", 2, "")
+    assert (micro.model, micro.profile.seeds, micro.suffix) == ("micro", 1, "_larger")
+    assert micro.folders("sft") == [small_study.runs / "smoke" / "micro" / "sft-seed0"]
+    assert micro.sizes == (micro,)
+    assert small_study.sizes == (small_study,)
+    micro.save_table(pd.DataFrame({"a": [1]}), "table")
+    assert (small_study.figures / "table_larger.csv").exists()
+
+
+def test_the_larger_models_jobs_start_first(small_study, monkeypatch):
+    made = []
+    monkeypatch.setattr(study, "run_jobs", lambda jobs, side_by_side, threads: made.extend(job.name for job in jobs))
+    profile = override(small_study.profile, {"larger": "micro", "seeds": 1})
+    Study(profile, small_study.runs, small_study.figures).ensure(["rlvr"])
+    assert made == ["micro rlvr-seed0", "micro base", "nano rlvr-seed0", "nano base"]

@@ -67,7 +67,7 @@ def test_a_run_from_the_command_line(model_folder, tmp_path, capsys):
     assert f"trained: {folder}" in capsys.readouterr().out
     config = json.loads((folder / "config.json").read_text())
     assert (config["seed"], config["profile"]["train"]["proposer_reward"]) == (3, "half")
-    assert config["profile"]["train"]["freeze_proposer"] is True
+    assert config["profile"]["train"]["proposer"] == "frozen"
     assert (folder / "done.json").exists()
 
 

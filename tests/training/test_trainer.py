@@ -44,7 +44,7 @@ class Fixed:
     def rows_per_step(self) -> int:
         return len(self.rows)
 
-    def step(self, step, generate) -> StepResult:
+    def step(self, step, generate, generate_from_base) -> StepResult:
         return StepResult(self.rows, metrics={"tokens": {}, "seconds": {}})
 
 
@@ -102,7 +102,7 @@ def test_one_step_follows_the_gradient_of_reinforce(tmp_path, micro_batch):
 
 def test_a_frozen_proposer_leaves_the_mean_over_the_solvers_groups(tmp_path):
     rows = random_rows()
-    trainer = trained(Fixed(rows), tmp_path, model__full=True, train__freeze_proposer=True)
+    trainer = trained(Fixed(rows), tmp_path, model__full=True, train__proposer="frozen")
     solvers = [index for index, (_, role) in enumerate(GROUPS) if role is Role.SOLVER]
     assert_moved_down(trainer, lambda model: reinforce_loss(model, rows, solvers))
 
@@ -111,9 +111,11 @@ def test_rewards_of_a_frozen_proposer_change_nothing(tmp_path):
     rows = random_rows()
     others = [Row(r.task_type, r.role, r.completion, -r.reward if r.role is Role.PROPOSER else r.reward) for r in rows]
     ends = []
-    for number, (source_rows, frozen) in enumerate([(rows, True), (others, True), (others, False)]):
+    for number, (source_rows, proposer) in enumerate(
+        [(rows, "frozen"), (others, "frozen"), (others, "trained")]
+    ):
         (tmp_path / str(number)).mkdir()
-        trainer = trained(Fixed(source_rows), tmp_path / str(number), train__freeze_proposer=frozen, train__steps=2)
+        trainer = trained(Fixed(source_rows), tmp_path / str(number), train__proposer=proposer, train__steps=2)
         ends.append(weights(trainer))
     assert all(torch.equal(ends[0][name], ends[1][name]) for name in ends[0])
     assert any(not torch.equal(ends[0][name], ends[2][name]) for name in ends[0])
@@ -194,7 +196,7 @@ class Digits:
     def __init__(self) -> None:
         self.means: list[float] = []
 
-    def step(self, step, generate) -> StepResult:
+    def step(self, step, generate, generate_from_base) -> StepResult:
         completions = generate(["input 1\n"] * self.rows_per_step)
         rewards = [sum(token in self.digits for token in c.ids) / len(c.ids) for c in completions]
         self.means.append(float(np.mean(rewards)))
