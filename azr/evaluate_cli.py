@@ -46,9 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Measure and say where the table is."""
-    plan = benchmarks.plan_of(args)
-    if plan and args.exact:
+    if args.exact and args.benchmark:
         raise UserError("--exact measures the built-in problems: leave out --benchmark, or --exact.")
+    plan = benchmarks.plan_of(args)
     if plan and args.split:
         raise UserError("--split chooses among the built-in problems: leave out --benchmark, or --split.")
     folder = Path(args.target)

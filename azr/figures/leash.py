@@ -3,7 +3,8 @@
     save(plot_exact_pass_at_k(frame := exact_pass_frame(exact)), "exact_passk", frame, "figures")
     save(plot_leash(frame := leash_frame(exact)), "leash", frame, "figures")
 
-``exact`` holds the tables that ``azr evaluate --exact`` writes, with method and seed (``azr.exact.gains.COLUMNS``).
+``exact`` holds the tables that ``azr evaluate --exact`` writes, with method and seed (``azr.exact.gains.COLUMNS``), and
+``log_estimate`` where ``azr.exact.gains.with_counts`` has added it.
 Left out: intervals over seeds and problems, which ``azr.exact.gains.exact_gains`` has for one k.
 """
 
@@ -28,36 +29,42 @@ LOOSE = float(np.log(2))
 """Bounds further apart than this (nats: a factor of two) are drawn as open."""
 OPEN = 0.05
 """A certified range of mean pass@k wider than this is drawn as open."""
+_MIDDLE = {"estimate": "sampled frequency, held within the bounds", "lower bound": "lower bound"}
 KS = np.unique(np.logspace(0, 6, 49).round())
 
 
 def exact_pass_frame(exact: pd.DataFrame) -> pd.DataFrame:
     """Mean pass@k over problems and seeds between its certified bounds.
 
-    Returns one row a task type, method and k (1 to 10^6): task_type, method, k, lower, upper, seeds, problems.
+    Returns one row a task type, method and k (1 to 10^6): task_type, method, k, lower, upper, seeds, problems, and
+    ``estimate`` where ``exact`` has ``log_estimate``.
     """
     require_columns(exact, COLUMNS)
+    values = [column for column in ("lower", "upper", "estimate") if f"log_{column}" in exact]
     rows = []
     for task_type in known_first(exact["task_type"], TASK_COLORS):
         of_type = exact[exact["task_type"] == task_type]
-        lower, upper = (problem_matrices(of_type, column) for column in ("log_lower", "log_upper"))
+        matrices = {column: problem_matrices(of_type, f"log_{column}") for column in values}
         for method in known_first(of_type["method"], METHOD_COLORS):
-            seeds, problems = lower[method].shape
-            ends = (exact_pass_at_k(m[method].ravel(), KS[:, None]).mean(axis=1) for m in (lower, upper))
+            seeds, problems = matrices["lower"][method].shape
+            curves = {
+                column: exact_pass_at_k(of_method[method].ravel(), KS[:, None]).mean(axis=1)
+                for column, of_method in matrices.items()
+            }
             about = {"task_type": task_type, "method": method, "seeds": seeds, "problems": problems}
-            rows.append(pd.DataFrame({"k": KS.astype(int)} | dict(zip(("lower", "upper"), ends, strict=True)) | about))
-    return pd.concat(rows, ignore_index=True)[["task_type", "method", "k", "lower", "upper", "seeds", "problems"]]
+            rows.append(pd.DataFrame({"k": KS.astype(int)} | curves | about))
+    return pd.concat(rows, ignore_index=True)[["task_type", "method", "k", *values, "seeds", "problems"]]
 
 
 def plot_exact_pass_at_k(frame: pd.DataFrame, *, note: str = "") -> Figure:
-    """A panel a task type: the lower bound of pass@k as a line, and the range up to the upper bound.
+    """A panel a task type: the certified range of pass@k, and a line in it at the estimate or the lower bound.
 
     Args:
         frame: from ``exact_pass_frame``.
         note: model and settings, appended to the caption.
 
     Returns:
-        A figure. The line is dotted, and the upper bound dashed, where the range is wider than ``OPEN``: there the
+        A figure. The line is dotted, and the bounds are dashed, where the range is wider than ``OPEN``: there the
         bounds do not say where pass@k lies.
     """
     tasks = known_first(frame["task_type"], TASK_COLORS)
@@ -69,7 +76,7 @@ def plot_exact_pass_at_k(frame: pd.DataFrame, *, note: str = "") -> Figure:
         for method in methods:
             rows = frame[(frame["task_type"] == task) & (frame["method"] == method)].sort_values("k")
             if len(rows):
-                _band(ax, rows, method_style(method, methods)["color"])
+                _band(ax, rows, method_style(method, methods)["color"], alpha=0.3 / (1 + len(methods)))
         ax.set_xscale("log")
         ax.set_xticks([1, 100, 10_000, 1_000_000])
         ax.minorticks_off()
@@ -77,41 +84,46 @@ def plot_exact_pass_at_k(frame: pd.DataFrame, *, note: str = "") -> Figure:
         ax.set_xlabel("k (samples allowed)")
         ax.set_title(task)
     axes[0, 0].set_ylabel("pass@k")
+    middle = "estimate" if "estimate" in frame else "lower bound"
     handles = [Line2D([], [], color=s["color"], label=s["label"]) for s in (method_style(m, methods) for m in methods)]
     handles += [
-        Line2D([], [], color="#777777", linestyle=":", label="lower bound, range open"),
-        Line2D([], [], color="#777777", linestyle="--", linewidth=0.9, label="upper bound, range open"),
+        Line2D([], [], color="#777777", linestyle=":", label=f"{middle}, range open"),
+        Line2D([], [], color="#777777", linestyle="--", linewidth=0.9, label="bounds, range open"),
     ]
     trained = frame[frame["method"] != "base"]
     seeds = int((trained if len(trained) else frame)["seeds"].max())
     caption = (
-        f"Mean over {_range(frame['problems'])} problems a panel and {count_of(seeds, 'training seed')}; no sampling: "
-        "the probability p of a right response has certified bounds, pass@k = 1 − (1 − p)^k is in the shaded range. "
-        f"Solid where the range is at most {OPEN:g} wide. {note}"
+        f"Mean over {_range(frame['problems'])} problems a panel and {count_of(seeds, 'training seed')}; the "
+        "probability p of a right response has certified bounds, so pass@k = 1 − (1 − p)^k is in the shaded range. "
+        f"Solid where that is at most {OPEN:g} wide; else the dotted line is at the {_MIDDLE[middle]}. {note}"
     )
     return finish(fig, caption.strip(), handles, columns=3, seeds=seeds if len(trained) else 0)
 
 
-def leash_frame(exact: pd.DataFrame, *, reference: str = "base") -> pd.DataFrame:
+def leash_frame(exact: pd.DataFrame, *, reference: str = "base", by: str = "log_lower") -> pd.DataFrame:
     """Bounds of each problem under a trained model beside those under the reference.
 
     Returns one row a method, seed, task type and problem: method, seed, task_type, problem, base_lower, base_upper,
-    log_lower, log_upper (nats), and ``loose``: whether either pair of bounds is a factor of two or more apart. A
-    reference of several seeds counts with its mean probability.
+    log_lower, log_upper (nats), ``loose``: whether either pair of bounds is a factor of two or more apart, and what
+    stands for the truth, ``base`` and ``trained``: the column that ``by`` names, log_lower or log_estimate. A reference
+    of several seeds counts with its mean probability.
     """
     require_columns(exact, COLUMNS)
     of_reference = exact[exact["method"] == reference]
     if of_reference.empty:
         raise ValueError(f"The frame has no rows of {reference}; there is nothing to compare with.")
-    base = of_reference.groupby(["task_type", "problem"])[["log_lower", "log_upper"]].agg(_log_mean)
-    base.columns = ["base_lower", "base_upper"]
+    grouped = of_reference.groupby(["task_type", "problem"])
+    columns = {"base_lower": ("log_lower", _log_mean), "base_upper": ("log_upper", _log_mean), "base": (by, _log_mean)}
+    base = grouped.agg(**columns)
     trained = exact[exact["method"] != reference]
     frame = trained.merge(base.reset_index(), on=["task_type", "problem"], how="left", validate="many_to_one")
     if frame["base_lower"].isna().any():
         raise ValueError(f"{reference} was not measured on all problems; measure all with the same settings.")
     gaps = np.maximum(frame["log_upper"] - frame["log_lower"], frame["base_upper"] - frame["base_lower"])
     frame["loose"] = gaps > LOOSE
-    return frame[[*COLUMNS[:4], "base_lower", "base_upper", "log_lower", "log_upper", "loose"]]
+    frame["trained"] = frame[by]
+    kept = [*COLUMNS[:4], "base_lower", "base_upper", "log_lower", "log_upper", "loose", "base", "trained"]
+    return frame[kept].assign(by=by)
 
 
 def plot_leash(frame: pd.DataFrame, *, note: str = "") -> Figure:
@@ -122,19 +134,19 @@ def plot_leash(frame: pd.DataFrame, *, note: str = "") -> Figure:
         note: model and settings, appended to the caption.
 
     Returns:
-        A figure. Dots stand at the lower bounds, hollow where the bounds of one of the two models are loose. A dot in
-        the shaded corner would be a problem that training brought from out of the base's reach into the model's.
+        A figure. Dots stand at ``base`` and ``trained``, hollow where the bounds of one of the two models are loose. A
+        dot in the shaded corner would be a problem that training brought from out of the base's reach into the model's.
     """
-    require_columns(frame, ("method", "seed", "task_type", "problem", "base_lower", "log_lower", "loose"))
+    require_columns(frame, ("method", "seed", "task_type", "problem", "base", "trained", "loose", "by"))
     methods = known_first(frame["method"], METHOD_COLORS)
     tasks = known_first(frame["task_type"], TASK_COLORS)
     fig, axes = subplots(
         1, len(methods), figsize=(max(3.6 * len(methods), 5.0), 5.0), sharey=True, squeeze=False, layout="constrained"
     )
-    low = min(frame["base_lower"].min(), frame["log_lower"].min(), ABSENT) - 2.5
+    low = min(frame["base"].min(), frame["trained"].min(), ABSENT) - 2.5
     for ax, method in zip(axes[0], methods, strict=True):
         dots = frame[frame["method"] == method].groupby(["task_type", "problem"], as_index=False)
-        _leash_panel(ax, dots.agg({"base_lower": "mean", "log_lower": "mean", "loose": "any"}), tasks, low)
+        _leash_panel(ax, dots.agg({"base": "mean", "trained": "mean", "loose": "any"}), tasks, low)
         ax.set_title(method_style(method, methods)["label"])
         ax.set_xlabel("log p under the base (nats)")
     axes[0, 0].set_ylabel("log p after training (nats)")
@@ -144,10 +156,13 @@ def plot_leash(frame: pd.DataFrame, *, note: str = "") -> Figure:
         Patch(color="#D55E00", alpha=0.12, label="beyond the leash"),
     ]
     seeds = int(frame.groupby("method")["seed"].nunique().max())
+    by_bounds = frame["by"].iloc[0] == "log_lower"
+    place = _MIDDLE["lower bound" if by_bounds else "estimate"]
+    doubt = ", the truth lies above, to the right, or both" if by_bounds else ", the truth may lie elsewhere"
     caption = (
-        f"p: probability that one response is right; each dot a problem, at the lower bounds, mean over "
-        f"{count_of(seeds, 'training seed')}. Hollow: bounds a factor of two or more apart, the truth lies above, to "
-        f"the right, or both. Dashed: {ABSENT:g} (out of reach) and {PRESENT:g} (within reach). {note}"
+        f"p: probability that one response is right; each dot a problem, at the {place}, mean over "
+        f"{count_of(seeds, 'training seed')}. Hollow: bounds a factor of two or more apart{doubt}. "
+        f"Dashed: −{-ABSENT:g} (out of reach) and −{-PRESENT:g} (within reach). {note}"
     )
     return finish(fig, caption.strip(), handles, columns=3, seeds=seeds)
 
@@ -201,13 +216,15 @@ def support_counts(counts: pd.DataFrame, *, reference: str = "base") -> pd.DataF
     return pd.DataFrame(rows)
 
 
-def _band(ax: Axes, rows: pd.DataFrame, color: str) -> None:
+def _band(ax: Axes, rows: pd.DataFrame, color: str, alpha: float) -> None:
     k, lower, upper = (rows[c].to_numpy(dtype=float) for c in ("k", "lower", "upper"))
+    line = rows["estimate"].to_numpy() if "estimate" in rows else lower
     is_open = upper - lower > OPEN
-    ax.fill_between(k, lower, upper, color=color, alpha=0.13, linewidth=0)
-    ax.plot(k, lower, color=color, linestyle=":", linewidth=1.5)
-    ax.plot(k, np.where(is_open, upper, np.nan), color=color, linestyle="--", linewidth=0.9)
-    ax.plot(k, np.where(is_open, np.nan, lower), color=color)
+    ax.fill_between(k, lower, upper, color=color, alpha=alpha, linewidth=0)
+    for bound in (lower, upper):
+        ax.plot(k, np.where(is_open, bound, np.nan), color=color, linestyle="--", linewidth=0.7)
+    ax.plot(k, line, color=color, linestyle=":", linewidth=1.5)
+    ax.plot(k, np.where(is_open, np.nan, line), color=color)
 
 
 def _leash_panel(ax: Axes, dots: pd.DataFrame, tasks: list[str], low: float) -> None:
@@ -219,7 +236,7 @@ def _leash_panel(ax: Axes, dots: pd.DataFrame, tasks: list[str], low: float) -> 
         color = _task_color(task, tasks)
         for loose, some in dots[dots["task_type"] == task].groupby("loose"):
             face = "none" if loose else color
-            ax.scatter(some["base_lower"], some["log_lower"], s=26, facecolors=face, edgecolors=color, alpha=0.8)
+            ax.scatter(some["base"], some["trained"], s=26, facecolors=face, edgecolors=color, alpha=0.8)
     ax.set_xlim(low, 2)
     ax.set_ylim(low, 2)
 
