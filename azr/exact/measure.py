@@ -33,7 +33,7 @@ def measure_exact(folder: Path, profile: Profile, fingerprint: str, load: Callab
     if evaluation.exact_problems == 0:
         raise UserError(
             f"Profile '{profile.name}' measures nothing exactly, since that takes short responses of a small model: "
-            "give --set=evaluation.exact_problems=24, or sample."
+            "set evaluation.exact_problems (of a run: when it is trained), or sample."
         )
     settings = {
         "problems": evaluation.exact_problems,
