@@ -20,6 +20,7 @@ from matplotlib.pyplot import subplots
 from azr.figures.style import METHOD_COLORS, TASK_COLORS, finish, known_first, method_style, require_columns
 from azr.metrics.passk import pass_at_k
 from azr.metrics.stats import Band, paired_seed_band, problem_band
+from azr.metrics.support import crossing_bootstrap
 
 _CROWDED = 3
 COLUMNS = ("method", "seed", "task_type", "problem", "n", "c")
@@ -82,6 +83,34 @@ def pass_at_k_frame(
                 covers = "problems" if len(seeds) == 1 else "seeds and problems"
                 rows += _rows("difference", seeds, difference, band, ks, (-1.0, 1.0), shared | {"band": covers})
     return pd.concat(rows, ignore_index=True).assign(samples=samples)
+
+
+def crossings(counts: pd.DataFrame, rng: np.random.Generator, *, reference: str = "base") -> pd.DataFrame:
+    """Where each method's pass@k falls below the reference's, by task type.
+
+    Args:
+        counts: as for ``pass_at_k_frame``; k are ``default_ks`` of the smallest n.
+        rng: source of the bootstrap over problems and seeds.
+        reference: the method to compare with.
+
+    Returns:
+        One row a task type and method: task_type, method, k_star (NaN for no crossing), low, high (among the draws that
+        cross), share_crossing, largest_k.
+    """
+    _check(counts)
+    ks = default_ks(int(counts["n"].min()))
+    rows = []
+    for task_type in known_first(counts["task_type"], TASK_COLORS):
+        of_type = counts[counts["task_type"] == task_type]
+        base = _table(of_type[of_type["method"] == reference], ks)[1].mean(axis=0)
+        for method in known_first(of_type["method"], METHOD_COLORS):
+            if method != reference:
+                values = _table(of_type[of_type["method"] == method], ks)[1]
+                found = crossing_bootstrap(values - base, ks, rng)
+                ends = {"k_star": found.estimate, "low": found.low, "high": found.high}
+                share = {"share_crossing": found.share_crossing, "largest_k": ks[-1]}
+                rows.append({"task_type": task_type, "method": method} | ends | share)
+    return pd.DataFrame(rows)
 
 
 def plot_pass_at_k(frame: pd.DataFrame, *, note: str = "", reference: str = "base") -> Figure:
