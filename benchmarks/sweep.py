@@ -28,7 +28,7 @@ GRID: dict[str, tuple[str, tuple[float, ...]]] = {
     "selfplay": ("train.learning_rate", (5e-4, 1e-3, 2e-3)),
     "rlvr": ("train.learning_rate", (5e-4, 1e-3, 2e-3)),
     "sft": ("train.learning_rate", (5e-4, 1e-3, 2e-3)),
-    "selfplay-full": ("train.full_learning_rate", (3e-5, 1e-4, 3e-4)),
+    "rlvr-full": ("train.full_learning_rate", (3e-5, 1e-4, 3e-4)),
 }
 TABLE = ROOT / "figures" / "table_sweep.csv"
 

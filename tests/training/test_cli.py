@@ -32,7 +32,7 @@ def test_options_change_the_profile():
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["selfpaly"], "no arm 'selfpaly'; choose one of selfplay"),
+        (["selfpaly"], "no arm 'selfpaly'; choose one of sft, rlvr, selfplay"),
         (["selfplay", "--profile", "huge"], "no profile 'huge'; choose one of"),
         (["selfplay", "--set", "train.steps"], "write it as NAME=VALUE"),
         (["selfplay", "--set", "train.stepps=3"], "no setting 'train.stepps'"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import wraps
 
 import numpy as np
 import pytest
@@ -155,3 +156,23 @@ def test_progress_counts_prompts():
     seen = []
     sample(MODEL, TOKENIZER, PROMPTS, n=1, max_new_tokens=1, seed=0, progress=seen.append)
     assert seen == [1, 2, 3]
+
+
+def test_prompts_that_repeat_are_read_once_and_give_the_same_samples(monkeypatch):
+    prompts = [PROMPT] * 3 + ["x"] * 5 + ["find an input\n"] * 4
+    shared = sample_batch(MODEL, TOKENIZER, prompts, max_new_tokens=8, seed=7)
+    widths = []
+    forward = MODEL.forward
+
+    @wraps(forward)  # generation looks at the signature
+    def counted(*args, **kwargs):
+        ids = kwargs.get("input_ids", args[0] if args else None)
+        widths.append(tuple(ids.shape))
+        return forward(*args, **kwargs)
+
+    monkeypatch.setattr(MODEL, "forward", counted)
+    assert sample_batch(MODEL, TOKENIZER, prompts, max_new_tokens=8, seed=7) == shared
+    assert widths[0][0] == 3  # the three distinct prompts
+    assert all(width == 1 for _, width in widths[1:8])
+    monkeypatch.setattr(sampling, "_shared", lambda model, ids, mask: None)
+    assert sample_batch(MODEL, TOKENIZER, prompts, max_new_tokens=8, seed=7) == shared

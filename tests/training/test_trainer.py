@@ -12,7 +12,7 @@ import pytest
 import torch
 import transformers
 
-from azr.sampling import Completion
+from azr.sampling import Completion, encode_prompt
 from azr.selfplay import GROUPS, Row, StepResult
 from azr.tasks import Role, TaskType
 from azr.training.trainer import SelfPlayTrainer, grpo_config
@@ -50,7 +50,9 @@ class Fixed:
 
 def trained(source, folder, trainer_class=SelfPlayTrainer, changes=None, **profile_changes):
     """The trainer after its steps of plain gradient descent, so that weights move by minus rate times gradient."""
-    profile = tiny_profile("none", **({"train__steps": 1, "train__learning_rate": 0.5} | profile_changes))
+    profile = tiny_profile(
+        "none", **({"train__steps": 1, "train__learning_rate": 0.5, "train__full_learning_rate": 0.5} | profile_changes)
+    )
     transformers.set_seed(0)
     plain = {"optim": "sgd", "max_grad_norm": 1e9} if changes is None else changes
     args = grpo_config(profile, source.rows_per_step, 0, folder, **({"save_strategy": "no"} | plain))
@@ -111,9 +113,7 @@ def test_rewards_of_a_frozen_proposer_change_nothing(tmp_path):
     rows = random_rows()
     others = [Row(r.task_type, r.role, r.completion, -r.reward if r.role is Role.PROPOSER else r.reward) for r in rows]
     ends = []
-    for number, (source_rows, proposer) in enumerate(
-        [(rows, "frozen"), (others, "frozen"), (others, "trained")]
-    ):
+    for number, (source_rows, proposer) in enumerate([(rows, "frozen"), (others, "frozen"), (others, "trained")]):
         (tmp_path / str(number)).mkdir()
         trainer = trained(Fixed(source_rows), tmp_path / str(number), train__proposer=proposer, train__steps=2)
         ends.append(weights(trainer))
@@ -249,3 +249,35 @@ def test_rollouts_are_drawn_from_the_policy_with_its_adapter(adapted):
     expected = probabilities_after(adapted.model.eval(), completions[0].prompt_ids)
     assert_drawn_from(counts, expected)
     assert np.abs(expected - probabilities_after(tiny_model(), completions[0].prompt_ids)).sum() > 0.2
+
+
+class Both:
+    """Samples the first token of one prompt often, from the policy and from the base."""
+
+    rows_per_step = 12
+
+    def __init__(self) -> None:
+        self.first: list[dict[str, np.ndarray]] = []
+
+    def step(self, step, generate, generate_from_base) -> StepResult:
+        drawn = {}
+        for name, sampler in (("policy", generate), ("base", generate_from_base)):
+            tokens = [completion.ids[0] for completion in sampler(["x"] * 3000)]
+            drawn[name] = np.bincount(tokens, minlength=len(TOKENIZER))
+        self.first.append(drawn)
+        return StepResult(random_rows(), metrics={"tokens": {}, "seconds": {}})
+
+
+def test_the_base_is_sampled_with_the_adapter_off_and_the_policy_with_it_on(tmp_path):
+    source = Both()
+    changes = {"train__steps": 3, "rollout__max_new_tokens": 1, "rollout__chunk": 3000, "train__learning_rate": 0.3}
+    trainer = trained(source, tmp_path, changes={}, **changes)
+    before = probabilities_after(tiny_model(), encode_prompt(TOKENIZER, "x"))
+    assert_drawn_from(source.first[-1]["base"], before)
+    policy = source.first[-1]["policy"] / 3000
+    assert np.abs(policy - before).sum() / 2 > 0.2
+    unchanged = dict(tiny_model().named_parameters())
+    for name, weight in trainer.model.named_parameters():
+        if "lora_" not in name:
+            plain = name.replace("base_model.model.", "").replace(".base_layer", "")
+            assert torch.equal(weight, unchanged[plain]), name
