@@ -6,6 +6,7 @@ of one prompt depend on the seed and the prompt alone, not on the other prompts.
 
 from __future__ import annotations
 
+import copy
 import zlib
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -140,15 +141,17 @@ def _shared(model: PreTrainedModel, ids: torch.Tensor, mask: torch.Tensor) -> Dy
     known = model(
         distinct[:, :-1], attention_mask=shown[:, :-1], position_ids=positions[:, :-1], logits_to_keep=1, use_cache=True
     ).past_key_values
-    return DynamicCache([(layer.keys[row_of], layer.values[row_of]) for layer in known.layers])
+    known.batch_select_indices(row_of)
+    return known
 
 
 def _repeated(cache: DynamicCache | None, rows: int) -> DynamicCache | None:
     """A copy of a one-row cache for ``rows`` sequences."""
     if cache is None:
         return None
-    layers = [(layer.keys.expand(rows, -1, -1, -1), layer.values.expand(rows, -1, -1, -1)) for layer in cache.layers]
-    return DynamicCache(layers)
+    cache = copy.deepcopy(cache)  # generation extends it; its layers may be of several kinds, as with sliding windows
+    cache.batch_repeat_interleave(rows)
+    return cache
 
 
 @torch.no_grad()
