@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import fcntl
 import hashlib
 import importlib.metadata
 import json
@@ -407,6 +408,24 @@ def plain_environment() -> Iterator[None]:
             os.environ.update(before)
 
 
+@contextmanager
+def alone(settings: Settings) -> Iterator[None]:
+    """For as long as it lasts, no other process runs this profile's notebooks: two would train into one folder.
+
+    Raises:
+        UserError: another one does.
+    """
+    settings.runs.mkdir(parents=True, exist_ok=True)
+    with (settings.runs / f".{settings.profile}.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(
+                f"profile {settings.profile!r} is being run by another process: wait for it, or stop it first"
+            ) from None
+        yield
+
+
 def run_notebooks(settings: Settings, numbers: list[str], kernel: str) -> int:
     """Run the notebooks with these numbers that are not complete, in order, up to the first failure.
 
@@ -454,7 +473,7 @@ def main(args: argparse.Namespace, base: Settings | None = None) -> int:
     """``azr run``: check the arguments, delete if asked to, run; folders are those of ``base``."""
     settings, numbers = check_arguments(args, base)
     kernel = ensure_kernel()
-    if args.fresh:
-        shutil.rmtree(settings.folder, ignore_errors=True)
-    with plain_environment():
+    with alone(settings), plain_environment():
+        if args.fresh:
+            shutil.rmtree(settings.folder, ignore_errors=True)
         return run_notebooks(settings, numbers, kernel)

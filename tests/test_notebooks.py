@@ -400,3 +400,14 @@ def test_the_check_of_committed_notebooks_sees_each_fault(tmp_path):
     ]
     nbformat.write(new_notebook(cells=[new_code_cell("a = 1")]), path)
     assert problems(path) == ["0 cells tagged parameters"]
+
+
+def test_a_profile_that_another_process_runs_is_left_to_it(settings):
+    with (
+        notebooks.alone(settings),
+        pytest.raises(UserError, match="being run by another process"),
+        notebooks.alone(settings),
+    ):
+        pass
+    with notebooks.alone(settings):  # and is free again afterwards
+        pass
