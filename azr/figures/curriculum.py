@@ -111,12 +111,31 @@ def _trend(
         [spearman(own[x], own[y], own["statements"] if strata else None) for _, own in problems.groupby("seed")]
     )
     ends = {"estimate": pooled.estimate, "low": pooled.low, "high": pooled.high, "se": pooled.se}
-    return ends | size | {"low_over_seeds": of_seeds.low, "high_over_seeds": of_seeds.high}
+    low, high = np.clip([of_seeds.low, of_seeds.high], -1, 1)
+    return ends | size | {"low_over_seeds": float(low), "high_over_seeds": float(high)}
 
 
 def _codes(problems: pd.DataFrame, columns: list[str]) -> np.ndarray:
     """One integer for each combination of the columns' values."""
     return problems.groupby(columns, sort=True).ngroup().to_numpy()
+
+
+def by_quarter(table: pd.DataFrame) -> pd.DataFrame:
+    """Means over the problems of the first and the last quarter of steps, one row a method and quarter.
+
+    Args:
+        table: as for ``curriculum_trends``, with the column ``repeats``.
+
+    Returns:
+        Index method and quarter (1 or 4); columns statements, operators, novelty, repeats (share of problems),
+        solve_rate (in [0, 1]), length (tokens) and problems (their number).
+    """
+    require_columns(table, (*COLUMNS, "repeats"))
+    quarter = np.ceil(4 * table["step"] / table["step"].max()).astype(int)
+    values = table.assign(quarter=quarter, solve_rate=table["c"] / table["n"], problems=1)
+    groups = values[quarter.isin([1, 4])].groupby(["method", "quarter"], sort=False)
+    means = groups[["statements", "operators", "novelty", "repeats", "solve_rate", "length"]].mean()
+    return means.assign(problems=groups["problems"].sum())
 
 
 def curriculum_frame(

@@ -4,7 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from azr.figures.curriculum import COLUMNS, OVER_STEPS, curriculum_frame, curriculum_trends, plot_curriculum
+from azr.figures.curriculum import (
+    COLUMNS,
+    OVER_STEPS,
+    by_quarter,
+    curriculum_frame,
+    curriculum_trends,
+    plot_curriculum,
+)
 from azr.figures.style import METHOD_COLORS
 
 
@@ -100,6 +107,15 @@ def test_the_frame_has_means_over_problems_and_the_trends():
     assert at_zero.estimate["3–4"] == pytest.approx(table[(table.c == 0) & table.statements.isin([3, 4])].length.mean())
     rho = frame[frame.quantity == "rho_step_solve_rate"].iloc[0]
     assert rho.estimate == trends[trends.statistic == "rho_step_solve_rate"].estimate.iloc[0]
+
+
+def test_quarters_are_means_over_the_problems_of_the_first_and_last_steps():
+    table = problems(steps=8).assign(repeats=lambda t: t.step > 6)
+    means = by_quarter(table)
+    assert means.index.tolist() == [("selfplay", 1), ("selfplay", 4)]
+    assert means.problems.tolist() == [40, 40]
+    assert means.repeats.tolist() == [0, 1]
+    assert means.statements.iloc[1] == pytest.approx(table[table.step >= 7].statements.mean())
 
 
 def drawn(table: pd.DataFrame):
