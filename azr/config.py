@@ -53,7 +53,9 @@ class RolloutConfig:
     """One self-play step's sampling (AZR-Coder-3B's values in brackets)."""
 
     batch: int = 16
-    """Proposals, and problems solved, per task type and step [64]."""
+    """Proposals per task type and step [64]."""
+    solves: int = 0
+    """Problems solved per task type and step; 0 for as many as there are proposals [as many]."""
     references: int = 2
     """Earlier tasks shown to a proposer [6]."""
     references_from: str = "buffer"
@@ -67,6 +69,16 @@ class RolloutConfig:
     """Longest response in tokens [8096]."""
     chunk: int = 128
     """Sequences generated side by side."""
+
+    @property
+    def solved(self) -> int:
+        """Problems solved per task type and step."""
+        return self.solves or self.batch
+
+    @property
+    def rows(self) -> int:
+        """Responses trained on in one step, of whatever method: proposals and solves of three task types."""
+        return 3 * (self.batch + self.solved)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from azr.config import RolloutConfig
 from azr.executor import Executor
 from azr.prompts.base import PromptStyle
 from azr.rewards import solver_rewards
-from azr.selfplay import GROUPS, Clock, Generate, Row, StepResult, grade
+from azr.selfplay import Clock, Generate, Row, StepResult, grade
 from azr.tasks import Role, Task, TaskType
 
 
@@ -46,7 +46,7 @@ class FixedProblems:
     @property
     def rows_per_step(self) -> int:
         """Responses trained on in one step: as many as in self-play."""
-        return len(GROUPS) * self.config.batch
+        return self.config.rows
 
     def state(self) -> list[dict[str, Any]]:
         """Nothing: a step can be repeated from its number."""
@@ -56,7 +56,7 @@ class FixedProblems:
         """Solve the problems of step number ``step`` (from 1) with the current policy."""
         clock, tasks = Clock(), []
         for stream, (_, own) in enumerate(self.problems.items()):
-            tasks += [own[i] for i in epochs(2 * self.config.batch, len(own), step, self.seed, stream)]
+            tasks += [own[i] for i in epochs(self.config.rows // 3, len(own), step, self.seed, stream)]
         with clock("solve"):
             solved = generate([self.style.solve(task) for task in tasks])
         with clock("execute"):

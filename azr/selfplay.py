@@ -197,7 +197,7 @@ class SelfPlay:
     @property
     def rows_per_step(self) -> int:
         """Responses trained on in one step."""
-        return len(GROUPS) * self.config.batch
+        return self.config.rows
 
     def _rng(self, *stream: int) -> np.random.Generator:
         return np.random.default_rng([self.seed, *stream])
@@ -255,7 +255,7 @@ class SelfPlay:
             for _ in range(config.batch):
                 shown = self.buffer.references(task_type, config.references, rng, config.references_from == "seeds")
                 requests.append((task_type, shown))
-            problems += self.buffer.problems(task_type, config.batch, step, rng)
+            problems += self.buffer.problems(task_type, config.solved, step, rng)
         tasks = [task for task, _ in problems]
         with clock("propose"):
             propose_by = generate_from_base if generate_from_base and self.train.proposer == "base" else generate

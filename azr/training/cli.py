@@ -154,8 +154,11 @@ def _check(profile: Profile) -> None:
         raise UserError("A base in 4 bits cannot be trained itself: leave --full out, or model.four_bit off.")
     if profile.train.proposer == "base" and profile.model.full:
         raise UserError("The base proposes by switching the adapter off; full fine-tuning has none: use LoRA.")
-    if profile.train.steps < 1 or profile.rollout.batch < 2 or profile.rollout.batch % 2:
-        raise UserError("train.steps must be at least 1 and rollout.batch an even number of at least 2.")
-    if (6 * profile.rollout.batch) % profile.train.micro_batch:
-        rows = 6 * profile.rollout.batch
+    rows = profile.rollout.rows
+    if profile.train.steps < 1 or profile.rollout.batch < 1 or profile.rollout.solves < 0 or rows % 2:
+        raise UserError(
+            "train.steps and rollout.batch must be at least 1, rollout.solves at least 0, and rollout.batch with "
+            "rollout.solves (0: as many) an even number."
+        )
+    if rows % profile.train.micro_batch:
         raise UserError(f"train.micro_batch {profile.train.micro_batch} does not divide the {rows} rows of a step.")

@@ -45,7 +45,7 @@ def steps_of_rows(
     for step in range(1, profile.train.steps + 1):
         chosen = []
         for stream, own in enumerate(rows.values()):
-            drawn = [own[i] for i in epochs(2 * profile.rollout.batch, len(own), step, seed, stream)]
+            drawn = [own[i] for i in epochs(profile.rollout.rows // 3, len(own), step, seed, stream)]
             chosen += sorted(drawn, key=lambda row: len(row["input_ids"]))
         steps.append(chosen)
     return steps
