@@ -215,7 +215,7 @@ CLAIMS = (
     Claim(
         "E3",
         "RQ3",
-        "answer-level entropy falls faster than token entropy (not in the paper)",
+        "answers' entropy falls faster than tokens' (not in the paper)",
         "relative change of answer entropy on test problems over that of the solver's token entropy",
         "> 1",
         (1.0, _INFINITY),
