@@ -125,8 +125,10 @@ def evaluate(plan: Plan, model: Any, tokenizer: Any, weights: str, folder: Path,
 
     def told(done: int, total: int) -> None:
         nonlocal progress
-        progress = progress or Progress(f"{plan.benchmark.title}, samples", total, done)
-        progress.update(done)
+        if progress is None:  # told before the first batch: nothing yet from which to estimate
+            progress = Progress(f"{plan.benchmark.title}, samples", total, done)
+        else:
+            progress.update(done)
 
     advice = (
         f"Out of memory with {plan.rows} responses of {plan.decoding.max_new_tokens} tokens side by side: lower "
