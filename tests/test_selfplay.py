@@ -249,3 +249,12 @@ def test_novelty_is_paid_by_the_distance_to_the_references_and_to_valid_proposal
     assert by_program["def f(x):\n    return x + 1"] == pytest.approx(0)  # the references differ by constants only
     assert by_program["def f(x):\n    return x * 3"] > 0
     assert all(m == 0 for fate, m in zip(plain, more, strict=True) if not fate.task)
+
+
+def test_the_solver_can_work_on_more_problems_than_are_proposed(executor):
+    config = RolloutConfig(batch=4, references=2, rollouts=4, solves=6)
+    play = SelfPlay(config, STYLE, executor, 0, buffer=seeded())
+    result = play.step(1, Scripted(PROPOSALS, ANSWERS))
+    assert Counter(row.role for row in result.rows) == {Role.PROPOSER: 12, Role.SOLVER: 18}
+    assert play.rows_per_step == len(result.rows) == config.rows == 30
+    assert RolloutConfig(batch=4).rows == 24
