@@ -68,12 +68,12 @@ def jobs_for(arms: Sequence[str], profile: Profile, runs: Path, measures: Sequen
     for arm in arms:
         for seed in range(profile.seeds):
             folder = run_folder(runs, profile.name, model, arm, seed)
-            commands: list[tuple[str, ...]] = [("train", arm, "--seed", str(seed), *options)]
+            command: tuple[str, ...] = ("train", arm, "--seed", str(seed), *options)
             if flags:
-                commands.append(("evaluate", str(folder), *flags, *evaluation))
+                command += ("then", "evaluate", str(folder), *flags, *evaluation)
             if "curriculum" in measures:
-                commands.append(("curriculum", str(folder), *evaluation))
-            jobs.append(Job(f"{Path(model).name} {folder.name}", tuple(commands)))
+                command += ("then", "curriculum", str(folder), *evaluation)
+            jobs.append(Job(f"{Path(model).name} {folder.name}", (command,)))
     base = Job(f"{Path(model).name} base", (("evaluate", model, *flags, *options),))
     return [*jobs, base] if flags else jobs
 
