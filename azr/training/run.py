@@ -36,7 +36,7 @@ from azr.buffer import TaskBuffer
 from azr.config import Profile, config_hash
 from azr.evaluate import validate
 from azr.metrics.sparsity import sparsity_matrix
-from azr.models import load_model, load_style, resolve
+from azr.models import load_config, load_model, load_style, resolve
 from azr.progress import Progress
 from azr.prompts.base import PromptStyle
 from azr.rlvr import FixedProblems
@@ -175,6 +175,7 @@ def train(method: str, profile: Profile, seed: int, folder: Path, seed_files: Se
     function. A run whose inputs changed since is kept beside the new one under another name. Under ``accelerate
     launch`` every process calls this with the same arguments (see ``azr.training.ranks``).
     """
+    load_config(profile.model.name)  # where there is no such model, say so before a folder is made
     ranks = join()
     if ranks.is_main_process:
         _prepare(method, profile, seed, folder, seed_files)
