@@ -32,15 +32,19 @@ SIZE = {
     "num_attention_heads": 4,
     "num_key_value_heads": 2,
     "max_position_embeddings": 4096,
+    "initializer_range": 0.3,
     "bos_token_id": 0,
     "eos_token_id": 1,
     "pad_token_id": 2,
 }
+KINDS = ["sliding_attention", "full_attention"]
+WINDOW = {"sliding_window": 64, "layer_types": KINDS, "tie_word_embeddings": False}
+"""A random model whose embeddings are tied repeats its last token, whatever it sees of the prompt."""
 ARCHITECTURES: dict[str, tuple[Any, bool]] = {
     "qwen2": (lambda words: Qwen2Config(**SIZE, vocab_size=words, tie_word_embeddings=True), False),
     "qwen3": (lambda words: Qwen3Config(**SIZE, vocab_size=words, head_dim=16), True),
     "llama": (lambda words: LlamaConfig(**SIZE, vocab_size=words), False),
-    "gemma3": (lambda words: Gemma3TextConfig(**SIZE, vocab_size=words, head_dim=8, sliding_window=64), True),
+    "gemma3": (lambda words: Gemma3TextConfig(**SIZE, **WINDOW, vocab_size=words, head_dim=8), True),
     "phi3": (lambda words: Phi3Config(**SIZE, vocab_size=words), True),
 }
 """By name: the configuration for a vocabulary of so many words, and whether its tokenizer has a chat template."""
