@@ -16,7 +16,7 @@ from azr.training.trainer import SelfPlayTrainer, grpo_config
 from .tiny import TOKENIZER, LenientStyle, tiny_profile
 
 STEPS = {"train__steps": 2, "train__save_every": 1, "train__micro_batch": 2}
-FULL = STEPS | {"train__learning_rate": 0.5, "model__full": True}
+FULL = STEPS | {"train__full_learning_rate": 0.5, "model__full": True}
 """With plain gradient descent: weights move by the learning rate times the gradient."""
 
 
