@@ -15,7 +15,7 @@ import queue
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from azr.config import Profile, config_hash, load_profile, override
 from azr.figures.style import save, use_style
 from azr.figures.training import log_frame
 from azr.metrics import paired_seed_interval, pass_at_k
+from azr.notebooks import code_hash
 from azr.paths import DEFAULT_PROFILE, ROOT, RUNS, base_folder, run_folder
 
 
@@ -40,6 +41,13 @@ class Job:
 
     name: str
     commands: tuple[tuple[str, ...], ...]
+    makes: tuple[Path, ...] = ()
+    """Files that are there once it has run."""
+
+    @property
+    def stamp(self) -> str:
+        """Names the commands, and the code and versions that they would run."""
+        return config_hash(self.commands, code_hash())
 
 
 def _settings(profile: Profile) -> list[str]:
@@ -73,13 +81,21 @@ def jobs_for(arms: Sequence[str], profile: Profile, runs: Path, measures: Sequen
                 command += ("then", "evaluate", str(folder), *flags, *evaluation)
             if "curriculum" in measures:
                 command += ("then", "curriculum", str(folder), *evaluation)
-            jobs.append(Job(f"{Path(model).name} {folder.name}", (command,)))
-    base = Job(f"{Path(model).name} base", (("evaluate", model, *flags, *options),))
+            makes = (folder / "done.json", *(folder / f"{name}.csv" for name in measures))
+            jobs.append(Job(f"{Path(model).name} {folder.name}", (command,), makes))
+    folder = base_folder(runs, profile.name, model)
+    makes = tuple(folder / f"{name}.csv" for name in measures if name in MEASURES)
+    base = Job(f"{Path(model).name} base", (("evaluate", model, *flags, *options),), makes)
     return [*jobs, base] if flags else jobs
 
 
-def run_jobs(jobs: Sequence[Job], side_by_side: int, threads: int) -> None:
-    """Run jobs as processes, ``side_by_side`` at a time, printing their lines as they come."""
+def run_jobs(
+    jobs: Sequence[Job], side_by_side: int, threads: int, ended: Callable[[Job], None] = lambda job: None
+) -> None:
+    """Run jobs as processes, ``side_by_side`` at a time, printing their lines as they come.
+
+    ``ended`` is called with each job that has run without failing.
+    """
     lines: queue.Queue[str | None] = queue.Queue()
     waiting = list(jobs)[::-1]
     stop = threading.Event()
@@ -117,6 +133,8 @@ def run_jobs(jobs: Sequence[Job], side_by_side: int, threads: int) -> None:
                     stop.set()
                     for other in list(running):
                         other.terminate()
+            if not stop.is_set():
+                ended(job)
         lines.put(None)
 
     workers = [threading.Thread(target=work, daemon=True) for _ in range(side_by_side)]
@@ -138,6 +156,30 @@ def run_jobs(jobs: Sequence[Job], side_by_side: int, threads: int) -> None:
                 process.terminate()
     if failures:
         raise JobError(failures[0])
+
+
+class PastJobs:
+    """Jobs that have run, by their stamps, in a file: to ask a process whether all is there takes it seconds."""
+
+    def __init__(self, file: Path) -> None:
+        self.file, self._lock = file, threading.Lock()
+        try:
+            self._stamps = set(json.loads(file.read_text()))
+        except (OSError, ValueError):
+            self._stamps = set()
+
+    def __contains__(self, job: Job) -> bool:
+        """Whether it has run with the present code and what it makes is still there."""
+        return job.stamp in self._stamps and all(path.exists() for path in job.makes)
+
+    def add(self, job: Job) -> None:
+        """Note that it has run."""
+        with self._lock:
+            self._stamps.add(job.stamp)
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+            draft = self.file.with_suffix(".tmp")
+            draft.write_text(json.dumps(sorted(self._stamps), indent=0) + "\n")
+            draft.replace(self.file)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -174,7 +216,8 @@ class Study:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         side_by_side = self.jobs or max(1, cores // self.profile.threads)
         jobs = [job for size in self.sizes[::-1] for job in jobs_for(arms, size.profile, self.runs, measures)]
-        run_jobs(jobs, side_by_side, self.profile.threads)
+        past = PastJobs(self.runs / self.profile.name / "jobs.json")
+        run_jobs([job for job in jobs if job not in past], side_by_side, self.profile.threads, past.add)
 
     def folders(self, arm: str) -> list[Path]:
         """The run folders of an arm, one a seed."""

@@ -143,7 +143,7 @@ def test_gains_pair_methods_with_the_base(small_study):
 
 def test_what_is_missing_is_made_by_as_many_processes_as_fit(small_study, monkeypatch):
     made = []
-    monkeypatch.setattr(study, "run_jobs", lambda jobs, side_by_side, threads: made.append((jobs, side_by_side)))
+    monkeypatch.setattr(study, "run_jobs", lambda jobs, side_by_side, threads, ended: made.append((jobs, side_by_side)))
     small_study.ensure(["selfplay"])
     Study(small_study.profile, small_study.runs, small_study.figures, jobs=7).ensure([])
     assert [len(jobs) for jobs, _ in made] == [3, 1]
@@ -193,7 +193,30 @@ def test_a_larger_model_has_its_own_folders_seeds_and_figures(small_study):
 
 def test_the_larger_models_jobs_start_first(small_study, monkeypatch):
     made = []
-    monkeypatch.setattr(study, "run_jobs", lambda jobs, side_by_side, threads: made.extend(job.name for job in jobs))
+    monkeypatch.setattr(study, "run_jobs", lambda jobs, *_: made.extend(job.name for job in jobs))
     profile = override(small_study.profile, {"larger": "micro", "seeds": 1})
     Study(profile, small_study.runs, small_study.figures).ensure(["rlvr"])
     assert made == ["micro rlvr-seed0", "micro base", "nano rlvr-seed0", "nano base"]
+
+
+def test_what_has_run_is_not_asked_for_again_unless_a_file_or_the_code_changed(shell, tmp_path, monkeypatch, capsys):
+    file = tmp_path / "made.csv"
+    job = Job("job", ((f"echo made; touch {file}",),), (file,))
+    past = study.PastJobs(tmp_path / "jobs.json")
+    assert job not in past
+    run_jobs([job], 1, 1, past.add)
+    assert job in study.PastJobs(tmp_path / "jobs.json")
+    assert Job("other", (("echo other",),)) not in past
+    file.unlink()
+    assert job not in past
+    file.touch()
+    monkeypatch.setattr(study, "code_hash", lambda: "other code")
+    assert job not in past
+
+
+def test_a_job_that_fails_has_not_run(shell, tmp_path):
+    past = study.PastJobs(tmp_path / "jobs.json")
+    bad = Job("bad", (("exit 1",),))
+    with pytest.raises(JobError):
+        run_jobs([bad], 1, 1, past.add)
+    assert bad not in past
