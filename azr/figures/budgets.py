@@ -19,6 +19,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.pyplot import subplots
+from matplotlib.ticker import MaxNLocator
 
 from azr.figures.style import (
     METHOD_COLORS,
@@ -133,12 +134,14 @@ def plot_learning(frame: pd.DataFrame, quantities: Sequence[str], *, note: str =
         note: model, profile, configuration: appended to the caption.
 
     Returns:
-        A figure of three columns. Colours are task types; grey is what is not split by them.
+        A figure of two or three columns. Colours are task types; grey is what is not split by them.
     """
     runs = frame[frame["method"] != "base"]
     shown = [name for name in quantities if (runs["quantity"] == name).any()]
-    rows = -(-(len(shown) + 2) // 3)
-    fig, axes = subplots(rows, 3, figsize=(9.3, 3.1 * rows), layout="constrained", squeeze=False)
+    panels = len(shown) + 2
+    columns = 2 if panels == 4 else 3
+    rows = -(-panels // columns)
+    fig, axes = subplots(rows, columns, figsize=(9.3, 3.1 * rows), layout="constrained", squeeze=False)
     colors = {str(task): TASK_COLORS.get(str(task), "#7A5195") for task in known_first(runs["task_type"], TASK_COLORS)}
     colors |= {ALL: "#444444"}
     cells = list(axes.flat)
@@ -152,7 +155,7 @@ def plot_learning(frame: pd.DataFrame, quantities: Sequence[str], *, note: str =
     for ax, x in zip(cells[len(shown) :], ("step", "trained_tokens"), strict=False):
         curves = {task: (frame[frame["task_type"] == task], colors[task]) for task in tasks}
         _accuracy(ax, curves, x)
-    for ax in cells[len(shown) + 2 :]:
+    for ax in cells[panels:]:
         ax.set_axis_off()
     handles = [Line2D([], [], color=color, label=task) for task, color in colors.items() if task != ALL]
     handles.append(Line2D([], [], color="#777777", linestyle="--", label="base"))
@@ -173,10 +176,11 @@ def plot_budgets(frame: pd.DataFrame, *, note: str = "") -> Figure:
     whole = frame[frame["task_type"] == ALL]
     fig, axes = subplots(1, 2, figsize=(9.3, 3.8), layout="constrained", sharey=True)
     for ax, x in zip(axes, ("step", "trained_tokens"), strict=True):
-        curves = {m: (whole[whole["method"].isin([m, "base"])], method_style(m, methods)["color"]) for m in methods}
+        curves = {m: (whole[whole["method"] == m], method_style(m, methods)["color"]) for m in [*methods, "base"]}
         _accuracy(ax, curves, x)
+    axes[1].set_ylabel("")
     handles = [Line2D([], [], color=method_style(m, methods)["color"], label=method_style(m)["label"]) for m in methods]
-    handles.append(Line2D([], [], color="#777777", linestyle="--", label="base"))
+    handles.append(Line2D([], [], color=METHOD_COLORS["base"], linestyle="--", label="base"))
     seeds = int(runs.groupby("method")["seed"].nunique().max())
     return finish(fig, _caption(runs, f"Accuracy: mean over task types. {note}"), handles, seeds=seeds)
 
@@ -190,10 +194,12 @@ def _accuracy(ax: Axes, curves: Mapping[str, tuple[pd.DataFrame, str]], x: str) 
         if x == "trained_tokens":  # seeds validate at the same steps, not at the same numbers of tokens
             runs = runs.assign(trained_tokens=runs.groupby("step")["trained_tokens"].transform("mean"))
         plot_seeds(ax, runs, x, "value", color=color)
-        ax.axhline(base["value"].mean(), color=color, linestyle="--", linewidth=1)
+        for level in base["value"]:
+            ax.axhline(level, color=color, linestyle="--", linewidth=1)
         drawn.append(own["value"])
     keep_to_data(ax, pd.concat(drawn), 0.0, 1.0)
     if x == "trained_tokens":
+        ax.xaxis.set_major_locator(MaxNLocator(5))
         ax.xaxis.set_major_formatter(lambda value, _: f"{value / 1000:g}k" if value else "0")
     ax.set(title=f"accuracy over {'tokens' if x == 'trained_tokens' else 'steps'}", ylabel=ACCURACY)
     ax.set_xlabel("tokens trained on" if x == "trained_tokens" else "training step")
