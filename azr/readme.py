@@ -2,38 +2,90 @@
 
     python -m azr.readme
 
-Replaces what stands between the two ``results`` comments of README.md; a test checks that it is up to date.
+Replaces what stands between the two ``results`` comments of README.md; a test checks that it is up to date. A table
+that is not there is left out: those of the larger model, and that of the claims.
 """
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
+from azr.claims import NOT_MEASURED, UNDECIDED
 from azr.paths import ROOT
 
 START, END = "<!-- results: written by python -m azr.readme -->", "<!-- end of results -->"
+_LEVEL = 0.05
 
 
-def results() -> str:
-    """The block as Markdown, from ``figures/table04_gains.csv`` and ``figures/setting.json``."""
-    setting = json.loads((ROOT / "figures" / "setting.json").read_text())
-    table = pd.read_csv(ROOT / "figures" / "table04_gains.csv")
+def results(folder: Path = ROOT / "figures") -> str:
+    """The block as Markdown, from the tables in ``folder``: pass@k of each model, then the claims."""
+    sizes = [suffix for suffix in ("", "_larger") if (folder / f"table04_gains{suffix}.csv").exists()]
+    blocks = [gains_block(folder, suffix) for suffix in sizes]
+    claims = folder / "table09_claims.csv"
+    if claims.exists():
+        blocks.append(claims_block(pd.read_csv(claims)))
+    return "\n\n".join(blocks)
+
+
+def gains_block(folder: Path, suffix: str) -> str:
+    """Self-play's pass@k against the base's, from ``table04_gains`` and ``setting`` with this suffix."""
+    setting = json.loads((folder / f"setting{suffix}.json").read_text())
+    table = pd.read_csv(folder / f"table04_gains{suffix}.csv")
     problems = f"{setting['problems']} fresh test problems a task type, {setting['samples']} samples each"
+    several = setting["seeds"] > 1
+    seeds = f"{setting['seeds']} training seeds" if several else "a single run"
     lines = [
         f"Self-play against its base: `{setting['model']}` model, {setting['profile']} profile,",
-        f"{setting['steps']} steps, {setting['seeds']} training seeds, {problems} at temperature 1.",
-        "Differences are paired by problem; intervals are 95 %, over seeds and problems.",
+        f"{setting['steps']} steps, {seeds}, {problems} at temperature 1.",
+        f"Differences are paired by problem; intervals are 95 %, over {'seeds and ' if several else ''}problems.",
         "",
         "| problems | k | pass@k, base | pass@k, self-play | difference | |",
         "|---|---|---|---|---|---|",
     ]
-    for row in table.itertuples():
+    for row in table[table["method"] == "selfplay"].itertuples():
         sign = "above the base" if row.low > 0 else "below the base" if row.high < 0 else "undecided"
-        interval = f"{row.difference:+.3f} [{row.low:+.3f}, {row.high:+.3f}]"
+        interval = _interval(row.difference, row.low, row.high)
         lines.append(f"| {row.task_type} | {row.k} | {row.reference:.3f} | {row.value:.3f} | {interval} | {sign} |")
     return "\n".join(lines)
+
+
+def claims_block(frame: pd.DataFrame) -> str:
+    """Every claim with its verdict on each model, from the frame of ``azr.claims.claims_table``."""
+    models = list(frame["model"].unique())
+    names = (frame["id"] + " " + frame["part"].fillna("")).str.strip()
+    cells = frame.assign(name=names, cell=[_cell(row) for row in frame.itertuples()])
+    table = cells.pivot(index="name", columns="model", values="cell")
+    lines = [
+        "The claims: *supported* if the whole 95 % interval lies on the claim's side of the margin, *contradicted* if",
+        "it lies on the other, else *undecided*; some rows have a rule of their own. C: confirmatory, E: exploratory; an",
+        "asterisk marks a verdict that would not stand after Holm's adjustment over one model's confirmatory rows.",
+        "",
+        f"| claim | the paper says | rule | {' | '.join(models)} |",
+        "|---|---|---|" + "---|" * len(models),
+    ]
+    for row in cells.drop_duplicates("name").itertuples():
+        verdicts = " | ".join(table.loc[row.name, models])
+        lines.append(f"| {row.name} | {row.paper} | {row.rule} | {verdicts} |")
+    return "\n".join(lines)
+
+
+def _cell(row: Any) -> str:
+    """Verdict and number of a row of the claims."""
+    decided = row.verdict not in (UNDECIDED, NOT_MEASURED)
+    verdict = f"**{row.verdict}**" if decided else row.verdict
+    mark = "\\*" if decided and row.p_holm > _LEVEL else ""
+    if pd.isna(row.estimate):
+        return verdict
+    number = f"{row.estimate:+.3f}" if pd.isna(row.low) else _interval(row.estimate, row.low, row.high)
+    return f"{verdict}{mark} {number}"
+
+
+def _interval(estimate: float, low: float, high: float) -> str:
+    return f"{estimate:+.3f} [{low:+.3f}, {high:+.3f}]"
 
 
 def updated(readme: str) -> str:

@@ -1,7 +1,14 @@
 """The README's numbers are those of the committed tables."""
 
+import json
+import shutil
+
+import pandas as pd
+from figures.claims_tables import EMPTY, tables
+
+from azr.claims import claims_table
 from azr.paths import ROOT
-from azr.readme import END, START, updated
+from azr.readme import END, START, results, updated
 
 
 def test_the_results_in_the_readme_are_those_of_the_reference_figures():
@@ -16,3 +23,28 @@ def test_every_file_that_the_readme_links_to_exists():
 
     for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", (ROOT / "README.md").read_text()):
         assert (ROOT / target).exists(), target
+
+
+def test_both_models_and_the_claims_are_shown_where_there_are_tables(tmp_path):
+    figures = ROOT / "figures"
+    setting = json.loads((figures / "setting.json").read_text())
+    for suffix, changes in (("", {}), ("_larger", {"model": "micro", "seeds": 1})):
+        shutil.copy(figures / "table04_gains.csv", tmp_path / f"table04_gains{suffix}.csv")
+        (tmp_path / f"setting{suffix}.json").write_text(json.dumps(setting | changes))
+    text = results(tmp_path)
+    assert text.count("| problems | k |") == 2
+    assert "`micro` model" in text
+    assert "a single run" in text
+    assert "The claims:" not in text
+    frame = pd.concat([claims_table(tables(), "nano"), claims_table(EMPTY, "micro")])
+    frame.loc[frame["id"] == "C5", "p_holm"] = 0.2
+    frame.to_csv(tmp_path / "table09_claims.csv", index=False)
+    lines = results(tmp_path).splitlines()
+    assert "| claim | the paper says | rule | nano | micro |" in lines
+    (longer,) = [line for line in lines if line.startswith("| C5 |")]
+    assert "| **supported**\\* +0.200 [+0.150, +0.250] | not measured |" in longer
+    assert sum(line.startswith(("| C", "| E")) for line in lines) == len(frame) / 2
+
+
+def test_a_table_that_is_not_there_is_left_out(tmp_path):
+    assert results(tmp_path) == ""

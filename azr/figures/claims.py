@@ -123,7 +123,7 @@ def _labels(ax: Axes, rows: pd.DataFrame, y: np.ndarray) -> None:
 
 
 def _block(ax: Axes, rows: pd.DataFrame, y: np.ndarray) -> None:
-    ax.set_xlim(-1.15, 3.7)
+    ax.set_xlim(-1.15, 3.95)
     ax.axvspan(0, 1.1, color="#009E73", alpha=0.06, linewidth=0)
     ax.axvline(0, color="#444444", linewidth=1)
     for row, height in zip(rows.itertuples(), y, strict=True):
@@ -132,9 +132,9 @@ def _block(ax: Axes, rows: pd.DataFrame, y: np.ndarray) -> None:
             ax.plot([row.x], [height], marker="o", ms=4.5, color=color)
         if not np.isnan(row.x_low):
             ax.plot([row.x_low, row.x_high], [height, height], color=color, linewidth=1.6)
-        ax.text(1.75, height, signed(row.estimate), ha="right", va="center", fontsize=8.5)
+        ax.text(2.0, height, signed(row.estimate), ha="right", va="center", fontsize=8.5)
         beyond = "*" if row.verdict in (SUPPORTED, CONTRADICTED) and row.p_holm > _LEVEL else ""
-        ax.text(1.95, height, row.verdict + beyond, va="center", fontsize=8.5, color=color, fontweight="bold")
+        ax.text(2.15, height, row.verdict + beyond, va="center", fontsize=8.5, color=color, fontweight="bold")
     ax.set(xticks=[], yticks=[])
     ax.grid(visible=False)
     for spine in ax.spines.values():

@@ -168,7 +168,9 @@ def plot_entropy(steps: pd.DataFrame, answers: pd.DataFrame | None = None, *, no
         elif ax in axes[:2] or ax is gap:
             ax.set_xlabel("training step")
     seeds = int(data.groupby("method")["seed"].nunique().max())
-    return finish(fig, _caption(data, seeds, answers is not None, note), _handles(data, methods), seeds=seeds)
+    return finish(
+        fig, _caption(data, seeds, answers is not None, note), _handles(data, methods), columns=3, seeds=seeds
+    )
 
 
 def _measured(steps: pd.DataFrame) -> pd.DataFrame:

@@ -88,7 +88,7 @@ def proposal_table(proposals: pd.DataFrame) -> pd.DataFrame:
         statements=valid["program"].map(statement_count), learnable=valid["solve_rate"].between(0, 1, "neither")
     )
     runs = valid.groupby(["method", "seed"], sort=False)
-    shares = runs["solve_rate"].value_counts(normalize=True).unstack(fill_value=0.0)
+    shares = runs["solve_rate"].value_counts(normalize=True).unstack(fill_value=0.0).sort_index(axis=1)
     return runs[["statements", "solve_rate", "learnable"]].mean().join(shares).reset_index()
 
 
@@ -165,7 +165,7 @@ def plot_rewards(frame: pd.DataFrame, *, note: str = "") -> Figure:
     for ax, panel, title in (
         (axes[0, 1], "accuracy", "validation accuracy"),
         (axes[1, 0], "entropy", "entropy (nats per token)"),
-        (axes[1, 2], "statements", "statements of valid proposals"),
+        (axes[1, 2], "statements", "statements of proposals"),
     ):
         rows = by_panel[panel]
         rows = rows[rows["task_type"].isna() | rows["task_type"].isin(_ROLE_STYLES)]
@@ -203,10 +203,10 @@ def _shapes(ax: Axes, rows: pd.DataFrame) -> None:
 
 def _final(ax: Axes, rows: pd.DataFrame) -> None:
     y = np.arange(len(rows))[::-1]
-    reach = (rows["value"] - rows["low"], rows["high"] - rows["value"])
-    colors = [TASK_COLORS.get(task, "#444444") for task in rows["task_type"]]
-    ax.errorbar(rows["value"], y, xerr=reach, fmt="none", ecolor=colors, capsize=3)
-    ax.scatter(rows["value"], y, color=colors, s=22, zorder=3)
+    for row, height in zip(rows.itertuples(), y, strict=True):
+        reach = [[row.value - row.low], [row.high - row.value]]
+        color = TASK_COLORS.get(row.task_type, "#444444")
+        ax.errorbar([row.value], [height], xerr=reach, fmt="o", color=color, ms=4.5, capsize=3)
     ax.axvline(0, color="#444444", linewidth=1)
     ax.axvline(MARGIN, color="#444444", linewidth=1, linestyle=":")
     ax.set_yticks(y, rows["task_type"])
@@ -236,5 +236,6 @@ def _caption(seeds: int, note: str) -> str:
     else:
         text += "Single run: no bands. Difference: 95 % over problems; "
     text += f"dotted: the margin of {MARGIN} above which the other reward helps. "
-    text += "Dots on the left: what a task is paid that no or every rollout solves. "
+    text += "Statements and solve rates: of valid proposals. "
+    text += "Dots in the first panel: what a task is paid that no or every rollout solves. "
     return (text + note).strip()

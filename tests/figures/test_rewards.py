@@ -99,12 +99,13 @@ def test_panels_show_both_arms():
         "accuracy, half − default",
         "entropy (nats per token)",
         "solve rates of proposals",
-        "statements of valid proposals",
+        "statements of proposals",
     ]
     accuracy = frame[frame["panel"] == "accuracy"]
     assert accuracy.query("method == 'half' and seed == 1 and x == 2")["value"].item() == pytest.approx(0.52)
     assert len(fig.axes[4].patches) == 6  # three solve rates, two arms
     assert fig.axes[3].get_lines()
+    fig.canvas.draw()
     assert "over seeds and problems" in fig.get_supxlabel().replace("\n", " ")
 
 
