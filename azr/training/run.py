@@ -42,6 +42,7 @@ from azr.prompts.base import PromptStyle
 from azr.rlvr import FixedProblems
 from azr.seeds import write_run_seeds
 from azr.selfplay import SelfPlay
+from azr.training.engine import engine_settings
 from azr.training.oom import lower_in_loading, lower_in_update, memory_named
 from azr.training.ranks import MainExecutor, join
 from azr.training.sft import WorkedTrainer, steps_of_rows
@@ -175,7 +176,8 @@ def train(method: str, profile: Profile, seed: int, folder: Path, seed_files: Se
     function. A run whose inputs changed since is kept beside the new one under another name. Under ``accelerate
     launch`` every process calls this with the same arguments (see ``azr.training.ranks``).
     """
-    load_config(profile.model.name)  # where there is no such model, say so before a folder is made
+    load_config(profile.model.name)  # what is missing is said before a folder is made
+    engine_settings(profile.engine)
     ranks = join()
     if ranks.is_main_process:
         _prepare(method, profile, seed, folder, seed_files)
