@@ -66,7 +66,7 @@ class Load:
     @property
     def rows_per_step(self) -> int:
         """Proposals and solves."""
-        return len(GROUPS) * self.rollout.batch
+        return self.rollout.rows
 
     def step(self, step: int, generate: Generate, generate_from_base: Generate) -> StepResult:
         """Proposals, attempts at all of them, solves."""
