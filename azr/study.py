@@ -141,10 +141,10 @@ def run_jobs(
     for worker in workers:
         worker.start()
     try:
-        ended = 0
-        while ended < len(workers):
+        finished = 0
+        while finished < len(workers):
             line = lines.get()
-            ended += line is None
+            finished += line is None
             if line and not failures:
                 print(line, flush=True)
     except BaseException:
