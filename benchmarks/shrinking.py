@@ -37,6 +37,8 @@ FOLDER = RUNS / "shrinking"
 TYPES = (TaskType.ABDUCTION, TaskType.DEDUCTION)
 ROLLOUTS = 16
 DRAWS = 500
+DEFAULT = {"rollout.batch": 32, "rollout.solves": 0, "rollout.rollouts": 4, "train.validate_every": 0}
+"""In what the default differs from the laptop profile: AZR's shares of proposals and solves."""
 
 
 # --- part 1: without training ----------------------------------------------------------------------------------------
@@ -211,7 +213,7 @@ def part_one(models: list[str], proposals: int, seed: int, figures: Path) -> Non
     """Sample what is not there, and write the three tables."""
     by_count, pressures, parts = [], [], []
     for name in models:
-        profile = override(load_profile("laptop"), {"model.name": name})
+        profile = override(load_profile("laptop"), DEFAULT | {"model.name": name})
         file = FOLDER / f"proposals-{name}-{config_hash(profile.rollout, proposals, seed, ROLLOUTS)}.csv"
         if not file.exists():
             FOLDER.mkdir(parents=True, exist_ok=True)
@@ -326,14 +328,16 @@ def main() -> None:
     parser.add_argument("--proposals", type=int, default=1500, help="part 1: how many, half of them of each type")
     parser.add_argument("--seeds", type=int, default=2, help="part 2: runs of each variant")
     parser.add_argument("--steps", type=int, default=24, help="part 2: steps of a run")
-    parser.add_argument("--batch", type=int, default=32, help="part 2: proposals a task type and step")
+    parser.add_argument(
+        "--batch", type=int, default=DEFAULT["rollout.batch"], help="part 2: proposals a task type and step"
+    )
     parser.add_argument("--jobs", type=int, default=2, help="part 2: runs side by side")
     parser.add_argument("--only", nargs="+", default=list(RUNS_OF_PART_TWO), choices=RUNS_OF_PART_TWO, metavar="NAME")
     args = parser.parse_args()
     if args.part == 1:
         part_one(args.models, args.proposals, 0, args.figures)
     else:
-        changes = {"train.steps": args.steps, "rollout.batch": args.batch, "train.validate_every": 0}
+        changes = DEFAULT | {"train.steps": args.steps, "rollout.batch": args.batch}
         part_two(args.seeds, args.jobs, changes, args.only, args.figures)
 
 
