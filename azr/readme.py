@@ -61,8 +61,8 @@ def claims_block(frame: pd.DataFrame) -> str:
     table = cells.pivot(index="name", columns="model", values="cell")
     lines = [
         "The claims: *supported* if the whole 95 % interval lies on the claim's side of the margin, *contradicted* if",
-        "it lies on the other, else *undecided*; some rows have a rule of their own. C: confirmatory, E: exploratory; an",
-        "asterisk marks a verdict that would not stand after Holm's adjustment over one model's confirmatory rows.",
+        "it lies on the other, else *undecided*; some rows have a rule of their own. C: confirmatory, E: exploratory;",
+        "an asterisk marks a verdict that would not stand after Holm's adjustment over one model's confirmatory rows.",
         "",
         f"| claim | the paper says | rule | {' | '.join(models)} |",
         "|---|---|---|" + "---|" * len(models),
