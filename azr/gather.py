@@ -20,7 +20,8 @@ from azr.errors import UserError
 from azr.figures.curriculum import curriculum_trends
 from azr.figures.sparsity import sparsity_order
 from azr.findings import Tables
-from azr.study import Study
+from azr.paths import base_folder
+from azr.study import MEASURES, Study
 from azr.updates import update_matrix
 
 FULLY_TRAINED = ("sft-full", "rlvr-full", "selfplay-full")
@@ -45,7 +46,10 @@ def ensure_measured(study: Study) -> None:
 
 
 def is_complete(study: Study, arms: Sequence[str], measures: Sequence[str]) -> bool:
-    """Whether every run of ``arms`` is finished, measured, and was made with the study's settings."""
+    """Whether every run of ``arms`` is finished, made with the study's settings, and measured, and so is the base."""
+    base = base_folder(study.runs, study.profile.name, study.profile.model.name)
+    if not all((base / f"{name}.csv").exists() for name in measures if name in MEASURES):
+        return False
     for arm in arms:
         settings = asdict(arm_profile(arm, study.profile)[1])
         for folder in study.folders(arm):

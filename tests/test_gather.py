@@ -35,8 +35,13 @@ def log_lines(steps: int = 4) -> str:
 
 
 def make(study: Study, arm: str, measures: tuple[str, ...] = ()) -> None:
-    """Finished runs of an arm, with the measures that the made-up tables have of it."""
+    """Finished runs of an arm, with the measures that the made-up tables have of it, and the base with the same."""
     full = tables(seeds=study.profile.seeds)
+    base = study.folders(arm)[0].parent / "base"
+    base.mkdir(parents=True, exist_ok=True)
+    for measure in measures:
+        table = getattr(full, measure).query("method == 'base'")
+        table.drop(columns=["method", "seed"]).to_csv(base / f"{measure}.csv", index=False)
     for seed, folder in enumerate(study.folders(arm)):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "config.json").write_text(json.dumps({"profile": asdict(arm_profile(arm, study.profile)[1])}))
@@ -74,13 +79,15 @@ def test_a_run_of_other_settings_or_half_done_is_not_complete(study):
     assert not is_complete(study, ["frozen"], ["validation"])
 
 
+def test_the_base_must_be_measured_too(study):
+    make(study, "half", ("validation",))
+    (study.folders("half")[0].parent / "base" / "validation.csv").unlink()
+    assert not is_complete(study, ["half"], ["validation"])
+
+
 def test_the_tables_that_are_there_are_read_and_the_others_left_out(study):
     make(study, "selfplay", ("test", "validation"))
     make(study, "half", ("validation",))
-    base = tables().test.query("method == 'base'").drop(columns=["method", "seed"])
-    folder = study.folders("selfplay")[0].parent / "base"
-    folder.mkdir()
-    base.to_csv(folder / "test.csv", index=False)
     found = read_tables(study)
     assert set(found.test["method"]) == {"base", "selfplay"}
     assert set(found.validation["method"]) == {"selfplay", "half"}
