@@ -8,20 +8,16 @@ Left out: the claims (``azr.claims``) and the numbers behind them (``azr.finding
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import asdict
 
 import numpy as np
 import pandas as pd
 
-from azr.arms import arm_profile
 from azr.errors import UserError
 from azr.figures.curriculum import curriculum_trends
 from azr.figures.sparsity import sparsity_order
 from azr.findings import Tables
-from azr.paths import base_folder
-from azr.study import MEASURES, Study
+from azr.study import Study
 from azr.updates import update_matrix
 
 FULLY_TRAINED = ("sft-full", "rlvr-full", "selfplay-full")
@@ -32,33 +28,12 @@ NEEDED: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
     (FULLY_TRAINED, ()),
 )
 """Arms and their measures on which the claims rest."""
-_SECTIONS = ("model", "rollout", "train", "evaluation")
 
 
 def ensure_measured(study: Study) -> None:
-    """Train and measure, with both models, what the claims need and is missing.
-
-    What is there and was made with the study's settings is not asked for again: each question to a run costs a process.
-    """
+    """Train and measure, with both models, what the claims need and is missing."""
     for arms, measures in NEEDED:
-        if not all(is_complete(size, arms, measures) for size in study.sizes):
-            study.ensure(arms, measures)
-
-
-def is_complete(study: Study, arms: Sequence[str], measures: Sequence[str]) -> bool:
-    """Whether every run of ``arms`` is finished, made with the study's settings, and measured, and so is the base."""
-    base = base_folder(study.runs, study.profile.name, study.profile.model.name)
-    if not all((base / f"{name}.csv").exists() for name in measures if name in MEASURES):
-        return False
-    for arm in arms:
-        settings = asdict(arm_profile(arm, study.profile)[1])
-        for folder in study.folders(arm):
-            if not all((folder / name).exists() for name in ("done.json", *(f"{name}.csv" for name in measures))):
-                return False
-            made = json.loads((folder / "config.json").read_text())["profile"]
-            if any(made[section] != settings[section] for section in _SECTIONS):
-                return False
-    return True
+        study.ensure(arms, measures)
 
 
 def read_tables(study: Study) -> Tables:

@@ -43,11 +43,13 @@ class Job:
     commands: tuple[tuple[str, ...], ...]
     makes: tuple[Path, ...] = ()
     """Files that are there once it has run."""
+    parts: tuple[tuple[str, ...], ...] = ()
+    """What it does, each part apart, for jobs that differ in some of them: a training, and each of its measures."""
 
     @property
-    def stamp(self) -> str:
-        """Names the commands, and the code and versions that they would run."""
-        return config_hash(self.commands, code_hash())
+    def stamps(self) -> set[str]:
+        """Names for its parts, or its commands, with the code and versions that they would run."""
+        return {config_hash(part, code_hash()) for part in self.parts or self.commands}
 
 
 def _settings(profile: Profile) -> list[str]:
@@ -82,10 +84,12 @@ def jobs_for(arms: Sequence[str], profile: Profile, runs: Path, measures: Sequen
             if "curriculum" in measures:
                 command += ("then", "curriculum", str(folder), *evaluation)
             makes = (folder / "done.json", *(folder / f"{name}.csv" for name in measures))
-            jobs.append(Job(f"{Path(model).name} {folder.name}", (command,), makes))
-    folder = base_folder(runs, profile.name, model)
-    makes = tuple(folder / f"{name}.csv" for name in measures if name in MEASURES)
-    base = Job(f"{Path(model).name} base", (("evaluate", model, *flags, *options),), makes)
+            parts = (("train", arm, str(seed), *options), *((str(folder), name, *evaluation) for name in measures))
+            jobs.append(Job(f"{Path(model).name} {folder.name}", (command,), makes, parts))
+    folder, of_base = base_folder(runs, profile.name, model), [name for name in measures if name in MEASURES]
+    makes = tuple(folder / f"{name}.csv" for name in of_base)
+    parts = tuple((str(folder), name, *options) for name in of_base)
+    base = Job(f"{Path(model).name} base", (("evaluate", model, *flags, *options),), makes, parts)
     return [*jobs, base] if flags else jobs
 
 
@@ -170,12 +174,12 @@ class PastJobs:
 
     def __contains__(self, job: Job) -> bool:
         """Whether it has run with the present code and what it makes is still there."""
-        return job.stamp in self._stamps and all(path.exists() for path in job.makes)
+        return job.stamps <= self._stamps and all(path.exists() for path in job.makes)
 
     def add(self, job: Job) -> None:
         """Note that it has run."""
         with self._lock:
-            self._stamps.add(job.stamp)
+            self._stamps |= job.stamps
             self.file.parent.mkdir(parents=True, exist_ok=True)
             draft = self.file.with_suffix(".tmp")
             draft.write_text(json.dumps(sorted(self._stamps), indent=0) + "\n")

@@ -1,4 +1,4 @@
-"""What the claims need is asked for where it is missing or was made with other settings, and read where it is there."""
+"""What the claims need is asked for, and read where it is there."""
 
 import json
 from dataclasses import asdict
@@ -13,7 +13,7 @@ from azr import gather
 from azr.arms import arm_profile
 from azr.claims import NOT_MEASURED, claims_table
 from azr.config import load_profile, override
-from azr.gather import NEEDED, ensure_measured, is_complete, read_tables
+from azr.gather import NEEDED, ensure_measured, read_tables
 from azr.study import Study
 
 PROFILE = override(load_profile("smoke"), {"larger": ""})
@@ -58,31 +58,11 @@ def study(tmp_path) -> Study:
     return Study(PROFILE, tmp_path / "runs", tmp_path / "figures")
 
 
-def test_only_what_is_missing_is_asked_for(study, monkeypatch):
+def test_all_that_the_claims_need_is_asked_for(study, monkeypatch):
     asked = []
     monkeypatch.setattr(Study, "ensure", lambda self, arms, measures: asked.append((arms, measures)))
     ensure_measured(study)
     assert asked == list(NEEDED)
-    asked.clear()
-    make(study, "half", ("validation",))
-    ensure_measured(study)
-    assert asked == [need for need in NEEDED if need[0] != ("half",)]
-
-
-def test_a_run_of_other_settings_or_half_done_is_not_complete(study):
-    make(study, "frozen", ("validation",))
-    assert is_complete(study, ["frozen"], ["validation"])
-    assert not is_complete(study, ["frozen"], ["validation", "curriculum"])
-    longer = Study(override(PROFILE, {"train.steps": 7}), study.runs, study.figures)
-    assert not is_complete(longer, ["frozen"], ["validation"])
-    (study.folders("frozen")[1] / "done.json").unlink()
-    assert not is_complete(study, ["frozen"], ["validation"])
-
-
-def test_the_base_must_be_measured_too(study):
-    make(study, "half", ("validation",))
-    (study.folders("half")[0].parent / "base" / "validation.csv").unlink()
-    assert not is_complete(study, ["half"], ["validation"])
 
 
 def test_the_tables_that_are_there_are_read_and_the_others_left_out(study):

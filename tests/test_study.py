@@ -220,3 +220,18 @@ def test_a_job_that_fails_has_not_run(shell, tmp_path):
     with pytest.raises(JobError):
         run_jobs([bad], 1, 1, past.add)
     assert bad not in past
+
+
+def test_a_run_is_not_asked_again_for_what_it_has_if_others_ask_for_more_or_less(tmp_path):
+    profile = override(Profile("smoke"), {"seeds": 1})
+    past = study.PastJobs(tmp_path / "jobs.json")
+    run, base = jobs_for(["selfplay"], profile, tmp_path, ["test", "validation"])
+    for job in (run, base):
+        for file in job.makes:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.touch()
+        past.add(job)
+    assert all(job in past for job in jobs_for(["selfplay"], profile, tmp_path, ["validation"]))
+    assert not any(job in past for job in jobs_for(["selfplay"], profile, tmp_path, ["validation", "exact"]))
+    longer = override(profile, {"train.steps": 61})
+    assert not any(job in past for job in jobs_for(["selfplay"], longer, tmp_path, ["validation"]))
