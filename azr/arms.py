@@ -26,16 +26,18 @@ class Arm:
 
     method: str
     changes: dict[str, Any] = field(default_factory=dict)
+    measures: tuple[str, ...] = ("validation",)
+    """What the study measures of it after training (``azr.study.MEASURES``); fully trained, only its weights."""
 
 
 ARMS = {
-    "sft": Arm("sft"),
-    "rlvr": Arm("rlvr"),
-    "selfplay": Arm("selfplay"),
+    "sft": Arm("sft", measures=("test", "validation")),
+    "rlvr": Arm("rlvr", measures=("test", "validation")),
+    "selfplay": Arm("selfplay", measures=("test", "validation", "exact", "curriculum")),
     # The paper's reading: no gradient from the proposer's samples.
-    "frozen": Arm("selfplay", {"train.proposer": "frozen"}),
+    "frozen": Arm("selfplay", {"train.proposer": "frozen"}, ("validation", "curriculum")),
     # The strict reading: proposals sampled from the base.
-    "frozen-strict": Arm("selfplay", {"train.proposer": "base"}),
+    "frozen-strict": Arm("selfplay", {"train.proposer": "base"}, ("validation", "curriculum")),
     # RQ5: the reward that peaks at a solve rate of one half.
     "half": Arm("selfplay", {"train.proposer_reward": "half"}),
 }
@@ -48,3 +50,8 @@ def arm_profile(name: str, profile: Profile) -> tuple[str, Profile]:
         raise UserError(f"There is no arm '{name}'; choose one of {', '.join(ARMS)}, or one of them with {FULL} added.")
     changes = ARMS[short].changes | ({"model.full": True} if short != name else {})
     return ARMS[short].method, override(profile, changes)
+
+
+def arm_measures(name: str) -> tuple[str, ...]:
+    """What the study measures of an arm."""
+    return () if name.endswith(FULL) else ARMS[name].measures

@@ -1,5 +1,6 @@
 """What the claims need of a study: made where it is missing, and read from the run folders.
 
+    study.ensure(NEEDED)
     for size in study.sizes:
         claims_table(read_tables(size), size.model)
 
@@ -21,19 +22,8 @@ from azr.study import Study
 from azr.updates import update_matrix
 
 FULLY_TRAINED = ("sft-full", "rlvr-full", "selfplay-full")
-NEEDED: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
-    (("selfplay",), ("test", "exact", "validation", "curriculum")),
-    (("frozen",), ("validation", "curriculum")),
-    (("half",), ("validation",)),
-    (FULLY_TRAINED, ()),
-)
-"""Arms and their measures on which the claims rest."""
-
-
-def ensure_measured(study: Study) -> None:
-    """Train and measure, with both models, what the claims need and is missing."""
-    for arms, measures in NEEDED:
-        study.ensure(arms, measures)
+NEEDED = ("selfplay", "frozen", "half", *FULLY_TRAINED)
+"""Arms on whose measures the claims rest."""
 
 
 def read_tables(study: Study) -> Tables:

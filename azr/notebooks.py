@@ -46,6 +46,7 @@ PACKAGE = ROOT / "azr"
 PROFILES = PACKAGE / "profiles"
 DEFAULT_PROFILE = "laptop"
 FIGURE_SUFFIXES = (".png", ".pdf", ".csv")
+LARGER = "_larger"
 DEFAULT_SECONDS = 30.0
 """Expected time of a notebook of which neither a past run nor its metadata says anything."""
 
@@ -168,9 +169,18 @@ def declared_parameters(notebook: Mapping[str, Any]) -> set[str]:
     return names
 
 
-def declared_figures(notebook: Mapping[str, Any]) -> list[str]:
-    """Names, without suffix, of the figures that the notebook says it makes."""
-    return list(notebook["metadata"].get("azr", {}).get("figures", ()))
+def declared_figures(notebook: Mapping[str, Any], profile: Mapping[str, Any]) -> list[str]:
+    """Names, without suffix, of the figures that the notebook says it makes with what ``profile`` asks for.
+
+    Figures of a larger model, whose names end in ``_larger``, need a profile that has one; those that the metadata
+    names under ``exact`` one that bounds probabilities.
+    """
+    said = notebook["metadata"].get("azr", {})
+    exact = profile.get("evaluation", {}).get("exact_problems", 0) > 0
+    names = [
+        name for name in said.get("figures", ()) if exact or name.removesuffix(LARGER) not in said.get("exact", ())
+    ]
+    return [name for name in names if profile.get("larger") or not name.endswith(LARGER)]
 
 
 def parameters_for(notebook: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
@@ -190,7 +200,7 @@ def fingerprint(notebook: Mapping[str, Any], parameters: Mapping[str, Any], prof
     """A hash of all that the notebook's result depends on; ``profile`` is what its file holds."""
     parts = {
         "cells": [[cell["cell_type"], _source(cell)] for cell in notebook["cells"]],
-        "figures": declared_figures(notebook),
+        "figures": declared_figures(notebook, profile),
         "parameters": {name: value for name, value in parameters.items() if name != "jobs"},
         "profile": profile,
         "code": code_hash(),
@@ -300,9 +310,17 @@ class Echo:
             self.write("\n")
 
 
+def profile_file(name: str) -> dict[str, Any]:
+    """What the file of a profile holds."""
+    import yaml
+
+    return yaml.safe_load((PROFILES / f"{name}.yaml").read_text(encoding="utf-8")) or {}
+
+
 def figure_files(notebook: Mapping[str, Any], settings: Settings) -> list[Path]:
     """Every file of the figures that the notebook says it makes."""
-    return [settings.figures / f"{name}{suffix}" for name in declared_figures(notebook) for suffix in FIGURE_SUFFIXES]
+    names = declared_figures(notebook, profile_file(settings.profile))
+    return [settings.figures / f"{name}{suffix}" for name in names for suffix in FIGURE_SUFFIXES]
 
 
 def is_complete(path: Path, notebook: Mapping[str, Any], settings: Settings, record: Record, present: str) -> bool:
@@ -432,9 +450,7 @@ def run_notebooks(settings: Settings, numbers: list[str], kernel: str) -> int:
     Returns:
         0, or 1 if a notebook failed.
     """
-    import yaml
-
-    profile = yaml.safe_load((PROFILES / f"{settings.profile}.yaml").read_text(encoding="utf-8")) or {}
+    profile = profile_file(settings.profile)
     available = available_notebooks(settings.notebooks)
     record = Record(settings.folder / "notebooks.json")
     ahead: list[tuple[Path, dict[str, Any], str]] = []

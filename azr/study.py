@@ -23,6 +23,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from azr.arms import arm_measures
 from azr.config import Profile, config_hash, load_profile, override
 from azr.figures.style import save, use_style
 from azr.figures.training import log_frame
@@ -43,13 +44,11 @@ class Job:
     commands: tuple[tuple[str, ...], ...]
     makes: tuple[Path, ...] = ()
     """Files that are there once it has run."""
-    parts: tuple[tuple[str, ...], ...] = ()
-    """What it does, each part apart, for jobs that differ in some of them: a training, and each of its measures."""
 
     @property
-    def stamps(self) -> set[str]:
-        """Names for its parts, or its commands, with the code and versions that they would run."""
-        return {config_hash(part, code_hash()) for part in self.parts or self.commands}
+    def stamp(self) -> str:
+        """Names the commands, and the code and versions that they would run."""
+        return config_hash(self.commands, code_hash())
 
 
 def _settings(profile: Profile) -> list[str]:
@@ -68,14 +67,16 @@ A run of self-play has ``curriculum`` besides, by ``azr curriculum``.
 """
 
 
-def jobs_for(arms: Sequence[str], profile: Profile, runs: Path, measures: Sequence[str] = ("test",)) -> list[Job]:
+def jobs_for(arms: Sequence[str], profile: Profile, runs: Path) -> list[Job]:
     """One job for each arm and seed (train, then measure) and one that measures the base model."""
+    possible = [*MEASURES, "curriculum"] if profile.evaluation.exact_problems else ["test", "validation", "curriculum"]
     model = profile.model.name
     options = ("--profile", profile.name, "--runs", str(runs), *_settings(profile))
     evaluation = [option for option in _settings(profile) if option.startswith("--set=evaluation.")]
-    flags = [flag for name in measures if name in MEASURES for flag in MEASURES[name]]
     jobs = []
     for arm in arms:
+        measures = [name for name in arm_measures(arm) if name in possible]
+        flags = [flag for name in measures if name in MEASURES for flag in MEASURES[name]]
         for seed in range(profile.seeds):
             folder = run_folder(runs, profile.name, model, arm, seed)
             command: tuple[str, ...] = ("train", arm, "--seed", str(seed), *options)
@@ -84,13 +85,11 @@ def jobs_for(arms: Sequence[str], profile: Profile, runs: Path, measures: Sequen
             if "curriculum" in measures:
                 command += ("then", "curriculum", str(folder), *evaluation)
             makes = (folder / "done.json", *(folder / f"{name}.csv" for name in measures))
-            parts = (("train", arm, str(seed), *options), *((str(folder), name, *evaluation) for name in measures))
-            jobs.append(Job(f"{Path(model).name} {folder.name}", (command,), makes, parts))
-    folder, of_base = base_folder(runs, profile.name, model), [name for name in measures if name in MEASURES]
-    makes = tuple(folder / f"{name}.csv" for name in of_base)
-    parts = tuple((str(folder), name, *options) for name in of_base)
-    base = Job(f"{Path(model).name} base", (("evaluate", model, *flags, *options),), makes, parts)
-    return [*jobs, base] if flags else jobs
+            jobs.append(Job(f"{Path(model).name} {folder.name}", (command,), makes))
+    of_base = [name for name in possible if name in MEASURES]
+    flags = [flag for name in of_base for flag in MEASURES[name]]
+    makes = tuple(base_folder(runs, profile.name, model) / f"{name}.csv" for name in of_base)
+    return [*jobs, Job(f"{Path(model).name} base", (("evaluate", model, *flags, *options),), makes)]
 
 
 def run_jobs(
@@ -174,12 +173,12 @@ class PastJobs:
 
     def __contains__(self, job: Job) -> bool:
         """Whether it has run with the present code and what it makes is still there."""
-        return job.stamps <= self._stamps and all(path.exists() for path in job.makes)
+        return job.stamp in self._stamps and all(path.exists() for path in job.makes)
 
     def add(self, job: Job) -> None:
         """Note that it has run."""
         with self._lock:
-            self._stamps |= job.stamps
+            self._stamps.add(job.stamp)
             self.file.parent.mkdir(parents=True, exist_ok=True)
             draft = self.file.with_suffix(".tmp")
             draft.write_text(json.dumps(sorted(self._stamps), indent=0) + "\n")
@@ -211,15 +210,20 @@ class Study:
         changes = {"model.name": profile.larger, "seeds": profile.larger_seeds, "larger": ""}
         return self, dataclasses.replace(self, profile=override(profile, changes), suffix="_larger")
 
-    def ensure(self, arms: Sequence[str], measures: Sequence[str] = ("test",)) -> None:
+    @property
+    def exact(self) -> bool:
+        """Whether the profile bounds probabilities exactly, which takes a model with short responses."""
+        return self.profile.evaluation.exact_problems > 0
+
+    def ensure(self, arms: Sequence[str]) -> None:
         """Train and measure whatever of ``arms`` and the base is missing or out of date, with every model.
 
-        ``measures`` are names in ``MEASURES``. The larger model's jobs start first: they take longest. Raises JobError
-        if a process fails.
+        All that the study measures of a run is measured by the process that trains it. The larger model's jobs start
+        first: they take longest. Raises JobError if a process fails.
         """
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         side_by_side = self.jobs or max(1, cores // self.profile.threads)
-        jobs = [job for size in self.sizes[::-1] for job in jobs_for(arms, size.profile, self.runs, measures)]
+        jobs = [job for size in self.sizes[::-1] for job in jobs_for(arms, size.profile, self.runs)]
         past = PastJobs(self.runs / self.profile.name / "jobs.json")
         run_jobs([job for job in jobs if job not in past], side_by_side, self.profile.threads, past.add)
 

@@ -1,4 +1,4 @@
-"""What the claims need is asked for, and read where it is there."""
+"""What the claims need is read where it is there."""
 
 import json
 from dataclasses import asdict
@@ -13,7 +13,7 @@ from azr import gather
 from azr.arms import arm_profile
 from azr.claims import NOT_MEASURED, claims_table
 from azr.config import load_profile, override
-from azr.gather import NEEDED, ensure_measured, read_tables
+from azr.gather import read_tables
 from azr.study import Study
 
 PROFILE = override(load_profile("smoke"), {"larger": ""})
@@ -56,13 +56,6 @@ def make(study: Study, arm: str, measures: tuple[str, ...] = ()) -> None:
 @pytest.fixture
 def study(tmp_path) -> Study:
     return Study(PROFILE, tmp_path / "runs", tmp_path / "figures")
-
-
-def test_all_that_the_claims_need_is_asked_for(study, monkeypatch):
-    asked = []
-    monkeypatch.setattr(Study, "ensure", lambda self, arms, measures: asked.append((arms, measures)))
-    ensure_measured(study)
-    assert asked == list(NEEDED)
 
 
 def test_the_tables_that_are_there_are_read_and_the_others_left_out(study):

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from azr import study
+from azr.arms import arm_measures
 from azr.config import Profile, load_profile, override
 from azr.study import Job, JobError, Study, gains, jobs_for, open_study, run_jobs
 from azr.training.cli import add_profile_arguments, chosen_profile
@@ -71,21 +72,21 @@ def parts(job: Job) -> list[tuple[str, ...]]:
 
 def test_each_arm_and_seed_is_trained_then_measured_and_the_base_once(tmp_path):
     profile = override(Profile("smoke"), {"seeds": 2, "train.learning_rate": 1e-4, "model.full": True})
-    jobs = jobs_for(["selfplay"], profile, tmp_path)
-    assert [job.name for job in jobs] == ["nano selfplay-seed0", "nano selfplay-seed1", "nano base"]
+    jobs = jobs_for(["sft"], profile, tmp_path)
+    assert [job.name for job in jobs] == ["nano sft-seed0", "nano sft-seed1", "nano base"]
     train, measure = parts(jobs[1])
-    assert train[:4] == ("train", "selfplay", "--seed", "1")
-    assert measure[:4] == ("evaluate", str(tmp_path / "smoke" / "nano" / "selfplay-seed1"), "--split", "test")
+    assert train[:4] == ("train", "sft", "--seed", "1")
+    assert measure[:4] == ("evaluate", str(tmp_path / "smoke" / "nano" / "sft-seed1"), "--split", "test")
     assert jobs[2].commands[0][:2] == ("evaluate", "nano")
 
 
 @pytest.mark.parametrize("changes", [{}, {"train.learning_rate": 1e-5, "model.full": True, "rollout.batch": 4}])
 def test_a_process_works_on_exactly_the_studys_profile(changes, tmp_path):
-    profile = override(load_profile("smoke"), changes)
+    profile = override(load_profile("smoke"), changes | {"evaluation.exact_problems": 0})
     parser = argparse.ArgumentParser()
     add_profile_arguments(parser)
     (measure,) = jobs_for([], profile, tmp_path)[0].commands
-    args = parser.parse_args([option for option in measure[2:] if option not in ("--split", "test")])
+    args = parser.parse_args([option for option in measure[2:] if option not in ("--split", "test", "validation")])
     assert chosen_profile(args) == profile
     assert args.runs == tmp_path
 
@@ -168,15 +169,24 @@ def test_a_failure_ends_the_other_jobs(shell, tmp_path):
     assert not (tmp_path / "second").exists()
 
 
-def test_measures_are_options_of_one_evaluation_and_the_curriculum_is_a_runs_alone(tmp_path):
-    profile = override(Profile("smoke"), {"seeds": 1})
-    run, base = jobs_for(["selfplay"], profile, tmp_path, ["validation", "exact", "curriculum"])
+def test_what_is_measured_of_an_arm_is_measured_by_the_process_that_trains_it(tmp_path):
+    profile = override(load_profile("smoke"), {"seeds": 1})
+    run, full, base = jobs_for(["selfplay", "selfplay-full"], profile, tmp_path)
     folder = str(tmp_path / "smoke" / "nano" / "selfplay-seed0")
-    assert parts(run)[1][:5] == ("evaluate", folder, "--split", "validation", "--exact")
-    assert "--set=evaluation.samples=128" in parts(run)[1]
+    options = ("--split", "test", "--split", "validation", "--exact")
+    assert parts(run)[1][:7] == ("evaluate", folder, *options)
+    assert "--set=evaluation.samples=16" in parts(run)[1]
     assert parts(run)[2][:2] == ("curriculum", folder)
-    assert base.commands[0][:5] == ("evaluate", "nano", "--split", "validation", "--exact")
-    assert [len(parts(job)) for job in jobs_for(["sft"], profile, tmp_path, [])] == [1]
+    assert [path.name for path in run.makes] == ["done.json", *(f"{m}.csv" for m in arm_measures("selfplay"))]
+    assert base.commands[0][:7] == ("evaluate", "nano", *options)
+    assert len(parts(full)) == 1
+
+
+def test_a_profile_without_exact_problems_measures_none_exactly(tmp_path):
+    profile = override(load_profile("smoke"), {"seeds": 1, "evaluation.exact_problems": 0})
+    for job in jobs_for(["selfplay"], profile, tmp_path):
+        assert "--exact" not in job.commands[0]
+    assert not Study(profile, tmp_path, tmp_path).exact
 
 
 def test_a_larger_model_has_its_own_folders_seeds_and_figures(small_study):
@@ -220,18 +230,3 @@ def test_a_job_that_fails_has_not_run(shell, tmp_path):
     with pytest.raises(JobError):
         run_jobs([bad], 1, 1, past.add)
     assert bad not in past
-
-
-def test_a_run_is_not_asked_again_for_what_it_has_if_others_ask_for_more_or_less(tmp_path):
-    profile = override(Profile("smoke"), {"seeds": 1})
-    past = study.PastJobs(tmp_path / "jobs.json")
-    run, base = jobs_for(["selfplay"], profile, tmp_path, ["test", "validation"])
-    for job in (run, base):
-        for file in job.makes:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.touch()
-        past.add(job)
-    assert all(job in past for job in jobs_for(["selfplay"], profile, tmp_path, ["validation"]))
-    assert not any(job in past for job in jobs_for(["selfplay"], profile, tmp_path, ["validation", "exact"]))
-    longer = override(profile, {"train.steps": 61})
-    assert not any(job in past for job in jobs_for(["selfplay"], longer, tmp_path, ["validation"]))
