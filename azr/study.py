@@ -210,6 +210,10 @@ class Study:
         changes = {"model.name": profile.larger, "seeds": profile.larger_seeds, "larger": ""}
         return self, dataclasses.replace(self, profile=override(profile, changes), suffix="_larger")
 
+    def arms(self, *names: str) -> list[str]:
+        """Those of the arms that the profile does not skip."""
+        return [name for name in names if name not in self.profile.skip.split()]
+
     @property
     def exact(self) -> bool:
         """Whether the profile bounds probabilities exactly, which takes a model with short responses."""

@@ -230,3 +230,10 @@ def test_a_job_that_fails_has_not_run(shell, tmp_path):
     with pytest.raises(JobError):
         run_jobs([bad], 1, 1, past.add)
     assert bad not in past
+
+
+def test_a_profile_may_skip_arms():
+    profile = override(load_profile("smoke"), {"skip": "frozen-strict half"})
+    study = Study(profile, Path("runs"), Path("figures"))
+    assert study.arms("selfplay", "frozen-strict", "frozen", "half") == ["selfplay", "frozen"]
+    assert open_study("smoke").arms("selfplay", "frozen-strict") == ["selfplay", "frozen-strict"]
