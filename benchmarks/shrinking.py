@@ -22,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy.special import comb
 
 from azr.advantages import group_balance, task_relative_advantages
 from azr.config import Profile, config_hash, load_profile, override
@@ -29,7 +30,7 @@ from azr.metrics.curriculum import statement_count
 from azr.metrics.stats import percentile_interval, t_interval
 from azr.metrics.trends import cluster_interval
 from azr.paths import ROOT, RUNS
-from azr.rewards import MALFORMED, proposer_rewards
+from azr.rewards import MALFORMED, WRONG, proposer_rewards
 from azr.study import Job, run_jobs
 from azr.tasks import TaskType
 
@@ -191,22 +192,26 @@ def bootstrap(
 
 
 def of_counts(table: pd.DataFrame) -> dict[str, float]:
-    """What a statement count comes to: validity, solve rates, and the default's reward."""
-    valid = table[table.valid]
-    rate = valid.c / ROLLOUTS
-    few = solve_rate(valid, 4, np.random.default_rng(0))
-    reward = proposer_rewards(few, np.ones(len(valid), dtype=bool))
-    return {
-        "valid share": table.valid.mean(),
-        "solve rate": rate.mean(),
-        "solved by none of 4": np.mean(few == 0) if len(few) else np.nan,
-        "solved by all of 4": np.mean(few == 1) if len(few) else np.nan,
-        "solved by none of 16": (rate == 0).mean(),
-        "solved by all of 16": (rate == 1).mean(),
-        "reward, 4 rollouts, valid": reward.mean() if len(few) else np.nan,
-        "reward, 4 rollouts, all": (reward.sum() + MALFORMED * (~table.valid).sum()) / len(table),
-        "tokens": table.tokens.mean(),
+    """What a statement count comes to: validity, solve rates, and the default's reward, in the mean over which 4 of the
+    16 rollouts are taken.
+    """
+    right = table[table.valid].c.to_numpy()
+    none, every = comb(ROLLOUTS - right, 4) / comb(ROLLOUTS, 4), comb(right, 4) / comb(ROLLOUTS, 4)
+    reward = (
+        1 - right / ROLLOUTS - none + WRONG * (none + every)
+    )  # 1 - s, but for s of 0, where it would be 1, and of 1
+    values = {
+        "solve rate": right / ROLLOUTS,
+        "solved by none of 4": none,
+        "solved by all of 4": every,
+        "solved by none of 16": right == 0,
+        "solved by all of 16": right == ROLLOUTS,
+        "reward, 4 rollouts, valid": reward,
     }
+    means = {name: float(value.mean()) if len(value) else np.nan for name, value in values.items()}
+    invalid = len(table) - len(right)
+    whole = {"valid share": len(right) / len(table), "tokens": table.tokens.mean()}
+    return whole | means | {"reward, 4 rollouts, all": (reward.sum() + MALFORMED * invalid) / len(table)}
 
 
 def part_one(models: list[str], proposals: int, seed: int, figures: Path) -> None:
@@ -220,7 +225,7 @@ def part_one(models: list[str], proposals: int, seed: int, figures: Path) -> Non
             sample_proposals(profile, proposals, seed).to_csv(file, index=False)
         table, rng = pd.read_csv(file), np.random.default_rng(seed)
         for task_type, of_type in [("both", table), *table.groupby("task_type")]:
-            for count, own in of_type.groupby(of_type.statements.clip(upper=6)):
+            for count, own in of_type.groupby(of_type.statements.clip(upper=6)):  # 6: six or more
                 about = {"model": name, "task_type": task_type, "statements": int(count), "proposals": len(own)}
                 by_count.append(bootstrap(own, of_counts, rng).assign(**about))
         for variant_name, variant in VARIANTS.items():
@@ -272,7 +277,8 @@ def part_two(seeds: int, jobs: int, changes: dict[str, object], only: list[str],
         clusters = table.groupby(["seed", "step"]).ngroup()
         kept = table[["quarter", "statements", "valid"]].to_numpy(dtype=float)
         over_steps = cluster_interval(kept, clusters, np.random.default_rng(0), statistic=change_of, num_draws=DRAWS)
-        ends = table[table.valid].groupby("quarter").statements.mean()
+        of_runs = table[table.valid].groupby(["seed", "quarter"]).statements.mean()
+        ends = of_runs.groupby("quarter").mean()
         valid = table.groupby("quarter").valid.mean()
         rows.append(
             {"variant": name, "suspect": suspect, "settings": json.dumps(settings), "seeds": seeds}
