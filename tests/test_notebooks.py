@@ -411,3 +411,17 @@ def test_a_profile_that_another_process_runs_is_left_to_it(settings):
         pass
     with notebooks.alone(settings):  # and is free again afterwards
         pass
+
+
+@pytest.mark.parametrize(
+    ("profile", "expected"),
+    [
+        ({"larger": "micro", "evaluation": {"exact_problems": 6}}, ["a", "a_larger", "b", "b_larger"]),
+        ({"evaluation": {"exact_problems": 6}}, ["a", "b"]),
+        ({"larger": "micro"}, ["a", "a_larger"]),
+        ({}, ["a"]),
+    ],
+)
+def test_figures_that_a_profile_does_not_ask_for_are_not_missed(profile, expected):
+    said = {"figures": ["a", "a_larger", "b", "b_larger"], "exact": ["b"]}
+    assert notebooks.declared_figures({"metadata": {"azr": said}}, profile) == expected
