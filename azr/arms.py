@@ -5,6 +5,7 @@ The methods: ``selfplay`` (the Absolute Zero Reasoner), ``rlvr`` (the same train
 and ``sft`` (TRL's SFTTrainer on worked answers to that set). An arm's name with ``-full`` behind it trains all weights
 instead of a LoRA adapter.
 
+>>> from azr.config import load_profile
 >>> arm_profile("frozen", load_profile("smoke"))[1].train.proposer
 'frozen'
 """
