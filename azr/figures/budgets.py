@@ -1,6 +1,7 @@
 """Arms against each other and against what they cost: validation accuracy over steps and over trained tokens.
 
-    frame = learning_frame({arm: study.records(arm) for arm in ("sft", "rlvr")}, study.table("validation", ["sft"]))
+    logs = {arm: study.records(arm) for arm in ("sft", "rlvr")}
+    frame = learning_frame(logs, study.table("validation", []), problems=32)
     save(plot_learning(frame, ("loss", "token accuracy")), "fig01_sft", frame, "figures")
     save(plot_budgets(frame), "fig02_budgets", frame, "figures")
     table = budget_table(frame)
@@ -43,13 +44,17 @@ _GROUPED = {"reward": "solver reward", "entropy_full": "solver entropy (nats)", 
 _WHOLE = {"loss": "loss", "token_accuracy": "token accuracy"}
 
 
-def learning_frame(logs: Mapping[str, Iterable[Sequence[Mapping[str, Any]]]], validation: pd.DataFrame) -> pd.DataFrame:
+def learning_frame(
+    logs: Mapping[str, Iterable[Sequence[Mapping[str, Any]]]], validation: pd.DataFrame, problems: int
+) -> pd.DataFrame:
     """The logs of training as one row a quantity, step and task type, with what had been spent until then.
 
     Args:
         logs: of each arm the log of each seed, one record a step (``azr.study.Study.records``).
         validation: the measured validation problems of the untrained model among its rows: method (``base``),
-            task_type, n, c.
+            task_type, n, c; of each task type in the order of the set.
+        problems: of each task type, how many of them training validates on (the first ones); the base's level is of
+            these. It has samples of its own, more of them than a validation during training.
 
     Returns:
         method, seed, step, task_type, responses, trained_tokens, generated_tokens (the last three summed up to and
@@ -70,6 +75,7 @@ def learning_frame(logs: Mapping[str, Iterable[Sequence[Mapping[str, Any]]]], va
                 rows += [about | quantity for quantity in _quantities(record)]
     seen = {row["task_type"] for row in rows if row["quantity"] == ACCURACY}
     base = validation[(validation["method"] == "base") & validation["task_type"].isin(seen)]
+    base = base.groupby("task_type", sort=False).head(problems)
     level = base["c"].div(base["n"]).groupby(base["task_type"], sort=False).mean()
     about = {"method": "base", "seed": 0, "step": 0, "responses": 0, "trained_tokens": 0, "generated_tokens": 0}
     if len(level):
@@ -234,4 +240,5 @@ def _caption(runs: pd.DataFrame, note: str) -> str:
         text += "Tokens: those in the loss, summed over steps, mean over seeds. "
     else:
         text += "Single run: no band. Tokens: those in the loss, summed over steps. "
+    text += "Validation: the same problems and random numbers at every step; the base has samples of its own. "
     return (text + note).strip()

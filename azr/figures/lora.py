@@ -42,13 +42,13 @@ def plot_lora(frame: pd.DataFrame, *, note: str = "") -> Figure:
     order = [_UNTOUCHED, *rows["name"].unique()]
     rows = pd.concat([first.assign(name=_UNTOUCHED, value=first["untouched"]), rows])
     dots(shares, rows, "name", order, "value", methods)
-    shares.set(title="unchanged, merged", xlabel="share of parameters", xlim=(-0.03, 1.03))
+    shares.set(title="unchanged", xlabel="share of parameters, merged", xlim=(-0.03, 1.03))
     modules = [str(module) for module in weights["module"].unique()]
     means = weights.groupby(["method", "seed", "module"], as_index=False)[["effective_rank", "relative_norm"]].mean()
     rank = weights["rank"].max()
     dots(ranks, means, "module", modules, "effective_rank", methods, high=rank)
     ranks.axvline(rank, color="#444444", linewidth=1, linestyle="--")
-    ranks.set(title="effective rank of the update", xlabel=f"of at most {rank:.0f} (dashed)", xlim=(0, 1.05 * rank))
+    ranks.set(title="effective rank", xlabel=f"of at most {rank:.0f} (dashed)", xlim=(0, 1.05 * rank))
     dots(norms, means, "module", modules, "relative_norm", methods, high=float("inf"))
     norms.set(title="size of the update", xlabel="‖scale · BA‖ / ‖W‖")
     norms.set_xlim(0, 1.15 * means["relative_norm"].max())

@@ -150,7 +150,7 @@ def _over_training(ax: Axes, steps: pd.DataFrame, methods: list[str]) -> None:
         if len(rows):
             color = method_style(method, methods)["color"]
             plot_seeds(ax, rows, "step", "sparsity", color=color, linestyle=linestyle)
-    ax.set(title="over training (solid: bf16, dotted: fp32)", xlabel="training step", ylabel="S: |Δw| ≤ 1e-5")
+    ax.set(title="over training (dotted: fp32)", xlabel="training step", ylabel="S: |Δw| ≤ 1e-5")
     ax.set_ylim(-0.03, 1.03)
 
 

@@ -47,7 +47,7 @@ VALIDATION = pd.DataFrame(
 def frame(seeds: int = 2) -> pd.DataFrame:
     """SFT trains on 40 tokens a step, RLVR on 60."""
     rlvr = [log(8, 60, 0.02 + 0.01 * seed) for seed in range(seeds)]
-    return learning_frame({"sft": [log(8, 40, 0.01, sampled=False)] * seeds, "rlvr": rlvr}, VALIDATION)
+    return learning_frame({"sft": [log(8, 40, 0.01, sampled=False)] * seeds, "rlvr": rlvr}, VALIDATION, problems=3)
 
 
 def spent(rows: pd.DataFrame) -> list[list[int]]:
@@ -70,7 +70,7 @@ def test_what_a_log_has_becomes_quantities():
     assert values[ACCURACY, ALL] == pytest.approx(0.34)
 
 
-def test_the_bases_level_is_of_the_task_types_that_training_validates():
+def test_the_bases_level_is_of_the_problems_that_training_validates():
     base = frame().query("method == 'base'").set_index("task_type")["value"]
     assert base.to_dict() == {"deduction": 0.25, "abduction": 0.5, ALL: 0.375}
 
@@ -88,9 +88,11 @@ def test_accuracy_is_compared_at_the_tokens_of_the_arm_with_fewest():
 
 def test_an_arm_not_validated_so_early_has_no_accuracy_there():
     logs = {"sft": [log(8, 20, 0.0)], "rlvr": [log(8, 100, 0.0)]}
-    table = budget_table(learning_frame(logs, VALIDATION)).set_index("method")
+    table = budget_table(learning_frame(logs, VALIDATION, problems=3)).set_index("method")
     assert np.isnan(table.loc["rlvr", "matched_accuracy"])
-    assert np.isnan(budget_means(budget_table(learning_frame(logs, VALIDATION))).iloc[1]["matched_accuracy"])
+    assert np.isnan(
+        budget_means(budget_table(learning_frame(logs, VALIDATION, problems=3))).iloc[1]["matched_accuracy"]
+    )
 
 
 def test_means_over_seeds_have_t_intervals():

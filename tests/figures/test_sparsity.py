@@ -114,7 +114,7 @@ def test_lora_has_a_figure_of_its_own_with_its_rank():
             update = {"module": module, "rank": 4.0, "effective_rank": 2.0 + seed, "relative_norm": 0.01}
             rows.append(about | {"view": "weight"} | update)
     fig = plot_lora(pd.DataFrame(rows))
-    shares = panel(fig, "unchanged, merged")
+    shares = panel(fig, "unchanged")
     assert shares.get_yticklabels()[0].get_text() == "untouched by\nconstruction"
     assert 0.125 in {float(line.get_xdata()[0]) for line in shares.lines}
     assert 2.5 in {float(line.get_xdata()[0]) for line in panel(fig, "effective rank").lines}
