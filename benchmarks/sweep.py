@@ -1,4 +1,4 @@
-"""How the laptop profile's learning rates were chosen: by tuning problems that no figure, table or claim uses.
+"""Choose the laptop profile's learning rates by tuning problems that no figure, table or claim uses.
 
     python benchmarks/sweep.py                # resumes; writes figures/table_sweep.csv and prints it
     python benchmarks/sweep.py --jobs 2 --only selfplay rlvr
