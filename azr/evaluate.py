@@ -141,18 +141,3 @@ def measure(
     return pd.concat(
         [solved, arithmetic_counts(model, tokenizer, questions, config.samples, rollout)], ignore_index=True
     )
-
-
-def measure_split(
-    split: Literal["validation", "tuning"],
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    style: PromptStyle,
-    executor: Executor,
-    config: EvaluationConfig,
-    rollout: RolloutConfig,
-    progress: Callable[[int], None] | None = None,
-) -> pd.DataFrame:
-    """The problems of another split, with ``final_samples`` samples each; the arithmetic domain is left out."""
-    tasks = problem_set(split, config.problems)
-    return solve_counts(model, tokenizer, style, executor, tasks, config.final_samples, rollout, progress=progress)

@@ -102,7 +102,7 @@ def _load(folder: Path, profile: Profile) -> tuple[Any, Any, str, Path | None]:
 
 
 def _measure(folder: Path, profile: Profile, split: str) -> None:
-    from azr.evaluate import COLUMNS, measure, measure_split
+    from azr.evaluate import COLUMNS, measure, problem_set, solve_counts
     from azr.executor import Executor
     from azr.models import load_style
     from azr.progress import Progress
@@ -125,9 +125,9 @@ def _measure(folder: Path, profile: Profile, split: str) -> None:
         if split == "test":
             table = measure(model, tokenizer, style, executor, evaluation, profile.rollout, progress.update)
         else:
-            table = measure_split(
-                split, model, tokenizer, style, executor, evaluation, profile.rollout, progress.update
-            )
+            tasks, samples = problem_set(split, evaluation.problems), evaluation.final_samples
+            rollout = profile.rollout
+            table = solve_counts(model, tokenizer, style, executor, tasks, samples, rollout, progress=progress.update)
     if split == "test":
         table["proposed"] = table.problem.isin(_proposed_problems(folder, profile))
     table.to_csv(table_file, index=False, float_format="%.6g")
