@@ -11,11 +11,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import queue
-import subprocess
-import sys
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,28 +23,9 @@ from azr.arms import arm_measures
 from azr.config import Profile, config_hash, load_profile, override
 from azr.figures.style import save, use_style
 from azr.figures.training import log_frame
+from azr.jobs import Job, PastJobs, run_jobs
 from azr.metrics import paired_seed_interval, pass_at_k
-from azr.notebooks import code_hash
 from azr.paths import DEFAULT_PROFILE, ROOT, RUNS, base_folder, run_folder
-
-
-class JobError(RuntimeError):
-    """A training or measuring process failed; the message has its last lines."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Job:
-    """Commands that run one after the other, and the name that their output carries."""
-
-    name: str
-    commands: tuple[tuple[str, ...], ...]
-    makes: tuple[Path, ...] = ()
-    """Files that are there once it has run."""
-
-    @property
-    def stamp(self) -> str:
-        """Names the commands, and the code and versions that they would run."""
-        return config_hash(self.commands, code_hash())
 
 
 def _settings(profile: Profile) -> list[str]:
@@ -90,99 +67,6 @@ def jobs_for(arms: Sequence[str], profile: Profile, runs: Path) -> list[Job]:
     flags = [flag for name in of_base for flag in MEASURES[name]]
     makes = tuple(base_folder(runs, profile.name, model) / f"{name}.csv" for name in of_base)
     return [*jobs, Job(f"{Path(model).name} base", (("evaluate", model, *flags, *options),), makes)]
-
-
-def run_jobs(
-    jobs: Sequence[Job], side_by_side: int, threads: int, ended: Callable[[Job], None] = lambda job: None
-) -> None:
-    """Run jobs as processes, ``side_by_side`` at a time, printing their lines as they come.
-
-    ``ended`` is called with each job that has run without failing.
-    """
-    lines: queue.Queue[str | None] = queue.Queue()
-    waiting = list(jobs)[::-1]
-    stop = threading.Event()
-    failures: list[str] = []
-    environment = os.environ | {"OMP_NUM_THREADS": str(threads), "TOKENIZERS_PARALLELISM": "false"}
-    running: set[subprocess.Popen[str]] = set()
-
-    def work() -> None:
-        while not stop.is_set():
-            try:
-                job = waiting.pop()
-            except IndexError:
-                break
-            for command in job.commands:
-                if stop.is_set():
-                    break
-                tail: list[str] = []
-                process = subprocess.Popen(
-                    [sys.executable, "-m", "azr", *command],
-                    env=environment,
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.STDOUT,
-                    text=True,
-                )
-                running.add(process)
-                if stop.is_set():  # another job failed while this one started
-                    process.terminate()
-                for line in process.stdout or ():
-                    tail = [*tail[-7:], line.rstrip()]
-                    lines.put(line.rstrip())
-                running.discard(process)
-                if process.wait() != 0 and not stop.is_set():
-                    failures.append(f"{job.name} failed (exit code {process.returncode}):\n" + "\n".join(tail))
-                    stop.set()
-                    for other in list(running):
-                        other.terminate()
-            if not stop.is_set():
-                ended(job)
-        lines.put(None)
-
-    workers = [threading.Thread(target=work, daemon=True) for _ in range(side_by_side)]
-    for worker in workers:
-        worker.start()
-    try:
-        finished = 0
-        while finished < len(workers):
-            line = lines.get()
-            finished += line is None
-            if line and not failures:
-                print(line, flush=True)
-    except BaseException:
-        stop.set()
-        raise
-    finally:
-        if stop.is_set():
-            for process in list(running):
-                process.terminate()
-    if failures:
-        raise JobError(failures[0])
-
-
-class PastJobs:
-    """Jobs that have run, by their stamps, in a file: to ask a process whether all is there takes it seconds."""
-
-    def __init__(self, file: Path) -> None:
-        self.file, self._lock = file, threading.Lock()
-        try:
-            self._stamps = set(json.loads(file.read_text()))
-        except (OSError, ValueError):
-            self._stamps = set()
-
-    def __contains__(self, job: Job) -> bool:
-        """Whether it has run with the present code and what it makes is still there."""
-        return job.stamp in self._stamps and all(path.exists() for path in job.makes)
-
-    def add(self, job: Job) -> None:
-        """Note that it has run."""
-        with self._lock:
-            self._stamps.add(job.stamp)
-            self.file.parent.mkdir(parents=True, exist_ok=True)
-            draft = self.file.with_suffix(".tmp")
-            draft.write_text(json.dumps(sorted(self._stamps), indent=0) + "\n")
-            draft.replace(self.file)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -26,12 +26,12 @@ from scipy.special import comb
 
 from azr.advantages import group_balance, task_relative_advantages
 from azr.config import Profile, config_hash, load_profile, override
+from azr.jobs import Job, run_jobs
 from azr.metrics.curriculum import statement_count
 from azr.metrics.stats import percentile_interval, t_interval
 from azr.metrics.trends import cluster_interval
 from azr.paths import ROOT, RUNS
 from azr.rewards import MALFORMED, WRONG, proposer_rewards
-from azr.study import Job, run_jobs
 from azr.tasks import TaskType
 
 FOLDER = RUNS / "shrinking"

@@ -19,9 +19,9 @@ import numpy as np
 import pandas as pd
 
 from azr.config import Profile, load_profile
+from azr.jobs import Job, run_jobs
 from azr.metrics import paired_seed_interval
 from azr.paths import ROOT, RUNS
-from azr.study import Job, run_jobs
 
 SEED = 100
 GRID: dict[str, tuple[str, tuple[float, ...]]] = {

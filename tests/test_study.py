@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,52 +14,8 @@ import pytest
 from azr import study
 from azr.arms import arm_measures
 from azr.config import Profile, load_profile, override
-from azr.study import Job, JobError, Study, gains, jobs_for, open_study, run_jobs
+from azr.study import Job, Study, gains, jobs_for, open_study
 from azr.training.cli import add_profile_arguments, chosen_profile
-
-
-@pytest.fixture
-def shell(monkeypatch, tmp_path):
-    """In place of Python, a shell: a command is then one line of it."""
-    interpreter = tmp_path / "sh-instead-of-python"
-    interpreter.write_text('#!/bin/sh\nshift 2\nexec /bin/sh -c "$1"\n')  # without "-m azr"
-    interpreter.chmod(0o755)
-    monkeypatch.setattr(sys, "executable", str(interpreter))
-
-
-def test_commands_of_a_job_run_in_order_and_their_lines_are_relayed(shell, tmp_path, capsys):
-    file = tmp_path / "file"
-    first, second = f"sleep 0.05; echo one; echo first > {file}", f"cat {file}; echo two >&2"
-    run_jobs([Job("job", ((first,), (second,)))], side_by_side=2, threads=1)
-    assert capsys.readouterr().out.splitlines() == ["one", "first", "two"]
-
-
-def test_every_job_runs_however_few_run_side_by_side(shell, tmp_path, capsys):
-    jobs = [Job(f"job{n}", ((f"echo {n}; touch {tmp_path}/done{n}",),)) for n in range(5)]
-    run_jobs(jobs, side_by_side=2, threads=1)
-    assert sorted(capsys.readouterr().out.split()) == list("01234")
-    assert len(list(tmp_path.glob("done*"))) == 5
-
-
-def test_processes_are_told_how_many_threads_they_may_use(shell, capsys):
-    run_jobs([Job("job", (("echo $OMP_NUM_THREADS $TOKENIZERS_PARALLELISM",),))], 1, threads=3)
-    assert capsys.readouterr().out == "3 false\n"
-
-
-def test_a_failing_command_names_itself_with_its_last_lines_and_ends_its_job(shell, tmp_path):
-    failing = "for n in 1 2 3 4 5 6 7 8 9; do echo line $n; done; echo the reason >&2; exit 3"
-    later = f"touch {tmp_path}/later"
-    jobs = [Job("selfplay-seed7", ((failing,), (later,))), Job("next", ((later,),))]
-    with pytest.raises(JobError) as failed:
-        run_jobs(jobs, side_by_side=1, threads=1)
-    said = str(failed.value).splitlines()
-    assert said == ["selfplay-seed7 failed (exit code 3):", *(f"line {n}" for n in range(3, 10)), "the reason"]
-    assert not (tmp_path / "later").exists()
-
-
-def test_a_real_command_that_fails_says_why():
-    with pytest.raises(JobError, match=r"odd failed \(exit code 2\):\nazr: there is no command 'fly'"):
-        run_jobs([Job("odd", (("fly",),))], 1, 1)
 
 
 def parts(job: Job) -> list[tuple[str, ...]]:
@@ -161,14 +116,6 @@ def test_a_study_from_a_notebooks_parameters(tmp_path):
     assert "smoke profile" in opened.note
 
 
-def test_a_failure_ends_the_other_jobs(shell, tmp_path):
-    other = Job("other", ((f"sleep 5; touch {tmp_path}/first",), (f"touch {tmp_path}/second",)))
-    with pytest.raises(JobError, match="bad"):
-        run_jobs([Job("bad", (("exit 1",),)), other], side_by_side=2, threads=1)
-    assert not (tmp_path / "first").exists()
-    assert not (tmp_path / "second").exists()
-
-
 def test_what_is_measured_of_an_arm_is_measured_by_the_process_that_trains_it(tmp_path):
     profile = override(load_profile("smoke"), {"seeds": 1})
     run, full, base = jobs_for(["selfplay", "selfplay-full"], profile, tmp_path)
@@ -207,29 +154,6 @@ def test_the_larger_models_jobs_start_first(small_study, monkeypatch):
     profile = override(small_study.profile, {"larger": "micro", "seeds": 1})
     Study(profile, small_study.runs, small_study.figures).ensure(["rlvr"])
     assert made == ["micro rlvr-seed0", "micro base", "nano rlvr-seed0", "nano base"]
-
-
-def test_what_has_run_is_not_asked_for_again_unless_a_file_or_the_code_changed(shell, tmp_path, monkeypatch, capsys):
-    file = tmp_path / "made.csv"
-    job = Job("job", ((f"echo made; touch {file}",),), (file,))
-    past = study.PastJobs(tmp_path / "jobs.json")
-    assert job not in past
-    run_jobs([job], 1, 1, past.add)
-    assert job in study.PastJobs(tmp_path / "jobs.json")
-    assert Job("other", (("echo other",),)) not in past
-    file.unlink()
-    assert job not in past
-    file.touch()
-    monkeypatch.setattr(study, "code_hash", lambda: "other code")
-    assert job not in past
-
-
-def test_a_job_that_fails_has_not_run(shell, tmp_path):
-    past = study.PastJobs(tmp_path / "jobs.json")
-    bad = Job("bad", (("exit 1",),))
-    with pytest.raises(JobError):
-        run_jobs([bad], 1, 1, past.add)
-    assert bad not in past
 
 
 def test_a_profile_may_skip_arms():

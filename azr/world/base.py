@@ -62,7 +62,7 @@ class BaseRecipe:
 
 RECIPES = {
     "nano": BaseRecipe(hidden=160, layers=4, intermediate=432, heads=4, steps=7000),
-    "micro": BaseRecipe(hidden=256, layers=5, intermediate=688, heads=4, steps=4000, learning_rate=5e-3),
+    "micro": BaseRecipe(hidden=256, layers=5, intermediate=688, heads=4, steps=8000, learning_rate=6e-3),
 }
 _CHUNK = 32  # batches drawn and sorted by length together
 
