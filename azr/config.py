@@ -149,6 +149,8 @@ class EvaluationConfig:
     """Problems per task type whose probability of a right response is bounded by enumeration; 0 for none."""
     exact_expansions: int = 2000
     """Most prefixes of responses that are expanded for each of them."""
+    exact_samples: int = 64
+    """Responses drawn of each: right ones beyond the reach of enumeration count with their exact probability."""
     exact_bound: float = 1e-3
     """A problem is done when at most this much probability is unexplored."""
     curriculum_problems: int = 800

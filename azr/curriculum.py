@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from azr.executor import Executor
+    from azr.sampling import Completion
 
 COLUMNS = (
     "problem", "step", "program", "input", "statements", "operators", "novelty", "repeats", "n", "c", "length",
@@ -137,27 +138,21 @@ def solved(
     """The columns n, c, length and truncated of ``tasks``, in their order; problems of like length are sampled side by
     side, and each prompt is read once for all its samples. ``progress`` is called with the problems done.
     """
-    from azr.sampling import sample_batch
+    from azr.sampling import sample_each
     from azr.selfplay import grade
 
     prompts = [style.solve(task) for task in tasks]
-    order = sorted(range(len(tasks)), key=lambda i: (len(prompts[i]), i))
-    together = max(1, rollout.chunk // samples)
-    rows: dict[int, tuple[int, int, float, float]] = {}
-    for start in range(0, len(order), together):
-        block = order[start : start + together]
-        repeated = [i for i in block for _ in range(samples)]
-        responses = sample_batch(
-            model, tokenizer, [prompts[i] for i in repeated], rollout.max_new_tokens, start, rollout.chunk
-        )
-        correct, _ = grade([tasks[i] for i in repeated], responses, style, executor)
-        lengths = np.array([len(response.ids) for response in responses])
-        ended = np.array([response.ids[-1] == tokenizer.eos_token_id for response in responses])
-        for row, i in enumerate(block):
-            own = slice(row * samples, (row + 1) * samples)
-            rows[i] = (samples, int(correct[own].sum()), float(lengths[own].mean()), float(1 - ended[own].mean()))
-        progress(len(rows))
-    return pd.DataFrame([rows[i] for i in range(len(tasks))], columns=list(COLUMNS[8:]))
+    drawn: dict[int, list[Completion]] = {}
+    for i, completions in sample_each(model, tokenizer, prompts, samples, rollout.max_new_tokens, 0, rollout.chunk):
+        drawn[i] = completions
+        progress(len(drawn))
+    everything = [completion for i in range(len(tasks)) for completion in drawn[i]]
+    correct, _ = grade([task for task in tasks for _ in range(samples)], everything, style, executor)
+    shape = (len(tasks), samples)
+    lengths = np.array([len(completion.ids) for completion in everything]).reshape(shape)
+    ended = np.array([completion.ids[-1] == tokenizer.eos_token_id for completion in everything]).reshape(shape)
+    right, cut = correct.reshape(shape).sum(axis=1), 1 - ended.mean(axis=1)
+    return pd.DataFrame({"n": samples, "c": right, "length": lengths.mean(axis=1), "truncated": cut})
 
 
 def _measure(folder: Path, profile: Profile, seed: int, fingerprint: str) -> None:

@@ -19,7 +19,7 @@ from azr.config import EvaluationConfig, RolloutConfig
 from azr.executor import Executor
 from azr.metrics.entropy import answer_entropy
 from azr.prompts.base import PromptStyle
-from azr.sampling import Completion, sample, sample_batch
+from azr.sampling import Completion, sample, sample_each
 from azr.selfplay import grade
 from azr.tasks import TaskType
 from azr.world.grammar import Split
@@ -27,8 +27,8 @@ from azr.world.problems import ArithmeticProblem, Problem, arithmetic_problems, 
 
 ARITHMETIC = "arithmetic"
 COLUMNS = ("task_type", "problem", "statements", "n", "c", "length", "answer_entropy")
-"""Of a table of counts: n samples of a problem, c right, mean response length in tokens, and the entropy in nats over
-the distinct answers of its samples, as text (a response without an answer counts as one of them)."""
+"""Of a table of counts: n samples of a problem, c right, mean response length in tokens (end token included), and the
+entropy in nats over the distinct answers of its samples, as text (a response without one counts as one of them)."""
 TUNING_FROM = 200
 """The first of the validation problems that are for tuning."""
 _ANSWER = re.compile(r"(?:think [^\n]*\n)?answer (-?\d+)")
@@ -44,23 +44,32 @@ def problem_set(split: Split | Literal["tuning"], count: int) -> list[Problem]:
     return [problem for task_type in TaskType for problem in problems(split, task_type, count)]
 
 
-def _table(rows: list[tuple[str, str, int, int, int, float, float]]) -> pd.DataFrame:
-    return pd.DataFrame(rows, columns=list(COLUMNS))
-
-
-def _responses(
+def _samples(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
-    prompt: str,
+    prompts: Sequence[str],
     samples: int,
     rollout: RolloutConfig,
     seed: int,
     temperature: float,
-) -> tuple[list[str], float]:
-    """Samples for one prompt, and their mean length in tokens."""
+    progress: Callable[[int], None] | None = None,
+) -> list[list[Completion]]:
+    """``samples`` completions of each prompt."""
+    drawn: dict[int, list[Completion]] = {}
     longest, chunk = rollout.max_new_tokens, rollout.chunk
-    (texts,) = sample(model, tokenizer, [prompt], samples, longest, seed, temperature, chunk)
-    return texts, float(np.mean([len(ids) for ids in tokenizer(texts)["input_ids"]]))
+    for i, completions in sample_each(model, tokenizer, prompts, samples, longest, seed, chunk, temperature):
+        drawn[i] = completions
+        if progress:
+            progress(len(drawn))
+    return [drawn[i] for i in range(len(prompts))]
+
+
+def _counted(
+    completions: Sequence[Completion], right: int, answers: Sequence[str | None]
+) -> tuple[int, int, float, float]:
+    """The last four of ``COLUMNS``."""
+    length = float(np.mean([len(completion.ids) for completion in completions]))
+    return len(completions), right, length, answer_entropy(answers)
 
 
 def solve_counts(
@@ -75,17 +84,16 @@ def solve_counts(
     temperature: float = 1.0,
     progress: Callable[[int], None] | None = None,
 ) -> pd.DataFrame:
-    """One row a problem, with ``COLUMNS``."""
+    """One row a problem, with ``COLUMNS``, in the order of ``tasks``; ``progress`` is called with the problems done."""
+    prompts = [style.solve(problem.task) for problem in tasks]
+    drawn = _samples(model, tokenizer, prompts, samples, rollout, seed, temperature, progress)
+    everything = [completion for own in drawn for completion in own]
+    right, _ = grade([problem.task for problem in tasks for _ in range(samples)], everything, style, executor)
     rows = []
-    for done, problem in enumerate(tasks, 1):
-        texts, length = _responses(model, tokenizer, style.solve(problem.task), samples, rollout, seed, temperature)
-        correct, _ = grade([problem.task] * samples, [Completion([], [], t) for t in texts], style, executor)
-        answers = answer_entropy(style.parse_answer(problem.task.type, text).answer for text in texts)
-        solved = (samples, int(correct.sum()), length, answers)
-        rows.append((str(problem.task.type), problem.id, problem.statements, *solved))
-        if progress:
-            progress(done)
-    return _table(rows)
+    for problem, own, c in zip(tasks, drawn, right.reshape(len(tasks), samples).sum(axis=1).tolist(), strict=True):
+        answers = [style.parse_answer(problem.task.type, completion.text).answer for completion in own]
+        rows.append((str(problem.task.type), problem.id, problem.statements, *_counted(own, c, answers)))
+    return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
 def arithmetic_counts(
@@ -98,13 +106,15 @@ def arithmetic_counts(
     temperature: float = 1.0,
 ) -> pd.DataFrame:
     """The same table for the arithmetic domain; ``statements`` counts the question's changes."""
+    prompts = [question.prompt for question in questions]
     rows = []
-    for question in questions:
-        texts, length = _responses(model, tokenizer, question.prompt, samples, rollout, seed, temperature)
-        answers = [match[1] if (match := _ANSWER.fullmatch(text)) else None for text in texts]
-        solved = (samples, answers.count(question.answer), length, answer_entropy(answers))
-        rows.append((ARITHMETIC, question.id, question.changes, *solved))
-    return _table(rows)
+    for question, own in zip(
+        questions, _samples(model, tokenizer, prompts, samples, rollout, seed, temperature), strict=True
+    ):
+        answers = [match[1] if (match := _ANSWER.fullmatch(completion.text)) else None for completion in own]
+        counted = _counted(own, answers.count(question.answer), answers)
+        rows.append((ARITHMETIC, question.id, question.changes, *counted))
+    return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
 def validate(
@@ -119,7 +129,7 @@ def validate(
     """Sampled accuracy on the validation problems, by task type: the curve of a run."""
     tasks = [p.task for p in problem_set("validation", config.validation_problems)] * config.validation_samples
     prompts = [style.solve(task) for task in tasks]
-    responses = sample_batch(model, tokenizer, prompts, rollout.max_new_tokens, seed, rollout.chunk)
+    responses = sample(model, tokenizer, prompts, rollout.max_new_tokens, seed, rollout.chunk)
     correct, _ = grade(tasks, responses, style, executor)
     types = np.array([str(task.type) for task in tasks])
     return {str(t): float(correct[types == t].mean()) for t in TaskType}

@@ -81,7 +81,7 @@ def sample_proposals(profile: Profile, count: int, seed: int) -> pd.DataFrame:
     from azr.executor import Executor
     from azr.models import load_model, load_style
     from azr.progress import Progress
-    from azr.sampling import sample_batch
+    from azr.sampling import sample
     from azr.selfplay import SelfPlay, propose
 
     torch.set_num_threads(profile.threads)
@@ -90,7 +90,7 @@ def sample_proposals(profile: Profile, count: int, seed: int) -> pd.DataFrame:
     seeds = iter(range(seed * 100_000, (seed + 1) * 100_000))  # one for each call, never the same twice
 
     def generate(prompts: list[str]) -> list:
-        return sample_batch(model, tokenizer, prompts, rollout.max_new_tokens, next(seeds), rollout.chunk)
+        return sample(model, tokenizer, prompts, rollout.max_new_tokens, next(seeds), rollout.chunk)
 
     rng = np.random.default_rng([seed, 5])
     with Executor(workers=1) as executor:

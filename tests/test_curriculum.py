@@ -77,7 +77,7 @@ def test_right_and_cut_off_responses_are_counted_problem_by_problem(executor, mo
     index_of = {style.solve(t): k for k, t in enumerate(tasks)}
     calls = []
 
-    def sample_batch(model, tokenizer, prompts, max_new_tokens, seed, chunk):
+    def sample(model, tokenizer, prompts, max_new_tokens, seed, chunk, temperature):
         calls.append(prompts)
         answers = []
         for place, prompt in enumerate(prompts):
@@ -86,7 +86,7 @@ def test_right_and_cut_off_responses_are_counted_problem_by_problem(executor, mo
             answers.append(Completion([1], [5] * (k + 1) + [eos] * ended, f"output {k if right else 99}"))
         return answers
 
-    monkeypatch.setattr(sampling, "sample_batch", sample_batch)
+    monkeypatch.setattr(sampling, "sample", sample)
     done = []
     table = solved(None, TOKENIZER, style, executor, tasks, 4, RolloutConfig(chunk=8), done.append)
     assert table.n.tolist() == [4, 4, 4]
@@ -94,7 +94,7 @@ def test_right_and_cut_off_responses_are_counted_problem_by_problem(executor, mo
     assert table.truncated.tolist() == [0.25, 0.25, 0.25]
     assert table.length.tolist() == [1.75, 2.75, 3.75]
     assert [len(prompts) for prompts in calls] == [8, 4]
-    assert done == [2, 3]
+    assert done == [1, 2, 3]
 
 
 @pytest.fixture

@@ -41,18 +41,22 @@ def gold(task) -> str:
     }[task.type]
 
 
+def completion(text: str) -> Completion:
+    return Completion([1], TOKENIZER(text)["input_ids"], text)
+
+
 def test_right_answers_are_counted_problem_by_problem(executor, monkeypatch):
     problems = problem_set("validation", 3)
     known = {STYLE.solve(p.task): (gold(p.task), index % 5) for index, p in enumerate(problems)}
     asked = []
 
-    def sample(model, tokenizer, prompts, n, max_new_tokens, seed, temperature, chunk):
+    def sample(model, tokenizer, prompts, n, max_new_tokens, seed, chunk, temperature):
         asked.append((n, max_new_tokens, seed, temperature, chunk))
-        (prompt,) = prompts
-        right, times = known[prompt]
-        return [[right] * times + ["output 'no'"] * (n - times)]
+        for i in reversed(range(len(prompts))):  # in whatever order
+            right, times = known[prompts[i]]
+            yield i, [completion(right)] * times + [completion("output 'no'")] * (n - times)
 
-    monkeypatch.setattr(evaluate, "sample", sample)
+    monkeypatch.setattr(evaluate, "sample_each", sample)
     done = []
     table = solve_counts(None, TOKENIZER, STYLE, executor, problems, 5, ROLLOUT, seed=4, progress=done.append)
     assert list(table) == COLUMNS
@@ -61,10 +65,10 @@ def test_right_answers_are_counted_problem_by_problem(executor, monkeypatch):
     assert table.problem.tolist() == [p.id for p in problems]
     assert table.statements.tolist() == [p.statements for p in problems]
     assert table.task_type.tolist() == ["deduction"] * 3 + ["abduction"] * 3 + ["induction"] * 3
-    assert table.length[0] == pytest.approx(len(TOKENIZER("output 'no'")["input_ids"]))
+    assert table.length[0] == len(completion("output 'no'").ids)
     assert table.answer_entropy[0] == 0  # five times 'no'
     assert table.answer_entropy[1] == pytest.approx(answer_entropy(["right", *["'no'"] * 4]))
-    assert set(asked) == {(5, 8, 4, 1.0, ROLLOUT.chunk)}
+    assert asked == [(5, 8, 4, 1.0, ROLLOUT.chunk)]
     assert done == list(range(1, 10))
 
 
@@ -72,7 +76,7 @@ def test_arithmetic_answers_must_have_the_form_and_the_value(monkeypatch):
     (question,) = arithmetic_problems("test", 1)
     right = question.answer
     responses = [f"answer {right}", f"think 1, 2\nanswer {right}", right, f"answer {right}0", f"answer {right}\n", ""]
-    monkeypatch.setattr(evaluate, "sample", lambda *_: [responses])
+    monkeypatch.setattr(evaluate, "sample_each", lambda *_: [(0, [completion(text) for text in responses])])
     table = arithmetic_counts(None, TOKENIZER, [question], len(responses), ROLLOUT)
     assert list(table) == COLUMNS
     row = table.iloc[0]
@@ -87,12 +91,12 @@ def test_validation_accuracy_is_a_mean_over_problems_and_samples(executor, monke
     known = {STYLE.solve(p.task): gold(p.task) for p in problems if p.task.type is not TaskType.INDUCTION}
     calls = []
 
-    def sample_batch(model, tokenizer, prompts, max_new_tokens, seed, chunk):
+    def sample(model, tokenizer, prompts, max_new_tokens, seed, chunk):
         calls.append(prompts)
         right = [known.get(prompt, "") if index < 9 else "" for index, prompt in enumerate(prompts)]
         return [Completion([1], [2], text) for text in right]
 
-    monkeypatch.setattr(evaluate, "sample_batch", sample_batch)
+    monkeypatch.setattr(evaluate, "sample", sample)
     config = EvaluationConfig(validation_problems=2, validation_samples=2)
     scores = validate(None, TOKENIZER, STYLE, executor, config, ROLLOUT)
     assert len(calls[0]) == 12

@@ -5,8 +5,9 @@
 
 The probability that one sampled response (temperature 1, no truncation of the distribution) is right lies between
 
-* lower: the right ones among the enumerated responses, and the canonical right ones (the program's own trace with the
-  answer, and the answer alone), scored where enumeration did not reach them;
+* lower: the right ones among the enumerated responses, and right ones known otherwise, scored where enumeration did
+  not reach them: the canonical ones (the program's own trace with the answer, and the answer alone), and those that
+  ``samples`` draws find. A draw only says where to look; what counts is its response's exact probability;
 * upper: lower and everything unexplored. A response without end token within the limit counts as wrong.
 
 Left out: sharper upper bounds by telling early that a prefix cannot become right; the probability of a right response
@@ -23,10 +24,10 @@ import numpy as np
 import pandas as pd
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from azr.exact.completions import Completions, Ids, enumerate_completions, response_ids, response_log_probs
+from azr.exact.completions import Completions, enumerate_completions, response_ids, response_log_probs
 from azr.executor import Executor
 from azr.prompts.base import PromptStyle
-from azr.sampling import Completion
+from azr.sampling import Completion, sample_each
 from azr.selfplay import grade
 from azr.tasks import TaskType
 from azr.world.problems import Problem
@@ -63,13 +64,13 @@ def canonical_responses(problem: Problem, style: PromptStyle) -> list[str]:
 
 def success_bounds(
     found: Completions,
-    canonical: dict[Ids, float],
+    known: dict[str, float],
     problem: Problem,
     tokenizer: PreTrainedTokenizerBase,
     style: PromptStyle,
     executor: Executor,
 ) -> Bounds:
-    """Bounds from enumerated responses and the log-probabilities of canonical right ones; each is counted once."""
+    """Bounds from enumerated responses and the log-probabilities of right ones known otherwise; each counts once."""
     task = problem.task
     texts = tokenizer.batch_decode(list(found.log_probs), skip_special_tokens=True)
     by_answer: dict[str, list[float]] = defaultdict(list)
@@ -80,15 +81,15 @@ def success_bounds(
             by_answer[parsed.answer].append(log_p)
             example[parsed.answer] = text
     masses = {answer: float(np.exp(log_ps).sum()) for answer, log_ps in by_answer.items()}
-    known = {style.parse_answer(task.type, text).answer for text in canonical_responses(problem, style)}
-    asked = [a for a, mass in masses.items() if a not in known and mass >= SMALLEST_GRADED]
+    settled = {style.parse_answer(task.type, text).answer for text in known}
+    asked = [a for a, mass in masses.items() if a not in settled and mass >= SMALLEST_GRADED]
     correct, _ = grade([task] * len(asked), [Completion([], [], example[a]) for a in asked], style, executor)
-    right = known | {answer for answer, ok in zip(asked, correct, strict=True) if ok}
+    right = settled | {answer for answer, ok in zip(asked, correct, strict=True) if ok}
 
-    missed = [log_p for ids, log_p in canonical.items() if ids not in found.log_probs]
+    missed = [log_p for text, log_p in known.items() if response_ids(tokenizer, text) not in found.log_probs]
     terms = [log_p for answer in by_answer if answer in right for log_p in by_answer[answer]] + missed
     log_lower = min(float(np.logaddexp.reduce(terms)), 0.0)
-    ungraded = sum(mass for answer, mass in masses.items() if answer not in known and mass < SMALLEST_GRADED)
+    ungraded = sum(mass for answer, mass in masses.items() if answer not in settled and mass < SMALLEST_GRADED)
     unexplored = max(found.unexplored + ungraded - float(np.exp(missed).sum()), 0.0)
     with np.errstate(divide="ignore"):
         log_upper = min(float(np.logaddexp(log_lower, np.log(unexplored))), 0.0)
@@ -103,6 +104,7 @@ def exact_table(
     problems: Sequence[Problem],
     max_new_tokens: int,
     expansions: int,
+    samples: int = 0,
     bound: float = 1e-3,
     progress: Callable[[int], None] | None = None,
 ) -> pd.DataFrame:
@@ -115,7 +117,8 @@ def exact_table(
         executor: grades answers.
         problems: of the built-in world.
         max_new_tokens: longest response, its end token included.
-        expansions: prefixes expanded for each problem; with 0 only canonical responses are scored.
+        expansions: prefixes expanded for each problem; with 0 only right responses known otherwise are scored.
+        samples: responses drawn of each problem, so that right ones out of enumeration's reach are found.
         bound: a problem is done when at most this much probability is unexplored.
         progress: called with the problems done.
 
@@ -125,16 +128,41 @@ def exact_table(
     """
     prompts = [style.solve(problem.task) for problem in problems]
     canonical = [canonical_responses(problem, style) for problem in problems]
-    pairs = [(prompt, text) for prompt, texts in zip(prompts, canonical, strict=True) for text in texts]
+    drawn = _right_responses(model, tokenizer, style, executor, problems, max_new_tokens, samples)
+    right = [list(dict.fromkeys([*texts, *more])) for texts, more in zip(canonical, drawn, strict=True)]
+    pairs = [(prompt, text) for prompt, texts in zip(prompts, right, strict=True) for text in texts]
     scores = iter(response_log_probs(model, tokenizer, pairs, max_new_tokens).tolist())
     rows = []
-    for done, (problem, prompt, texts) in enumerate(zip(problems, prompts, canonical, strict=True), 1):
-        scored = {response_ids(tokenizer, text): next(scores) for text in texts}
+    for done, (problem, prompt, texts) in enumerate(zip(problems, prompts, right, strict=True), 1):
+        scored = {text: next(scores) for text in texts}
         found = enumerate_completions(model, tokenizer, prompt, max_new_tokens, expansions, bound)
         bounds = success_bounds(found, scored, problem, tokenizer, style, executor)
-        direct = scored[response_ids(tokenizer, texts[-1])]
+        direct = scored[canonical[done - 1][-1]]
         about = (str(problem.task.type), problem.id, problem.statements)
         rows.append((*about, bounds.log_lower, bounds.log_upper, direct, bounds.unexplored, found.expansions))
         if progress:
             progress(done)
     return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _right_responses(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    style: PromptStyle,
+    executor: Executor,
+    problems: Sequence[Problem],
+    max_new_tokens: int,
+    samples: int,
+) -> list[list[str]]:
+    """The distinct right ones among ``samples`` responses to each problem that ended within the limit."""
+    if not samples:
+        return [[] for _ in problems]
+    prompts = [style.solve(problem.task) for problem in problems]
+    drawn = dict(sample_each(model, tokenizer, prompts, samples, max_new_tokens, seed=1, chunk=256))
+    everything = [completion for i in range(len(problems)) for completion in drawn[i]]
+    right, _ = grade([p.task for p in problems for _ in range(samples)], everything, style, executor)
+    found: list[dict[str, None]] = [{} for _ in problems]
+    for i, (completion, ok) in enumerate(zip(everything, right, strict=True)):
+        if ok and completion.ids[-1] == tokenizer.eos_token_id:
+            found[i // samples][completion.text] = None
+    return [list(texts) for texts in found]

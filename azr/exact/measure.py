@@ -38,6 +38,7 @@ def measure_exact(folder: Path, profile: Profile, fingerprint: str, load: Callab
     settings = {
         "problems": evaluation.exact_problems,
         "expansions": evaluation.exact_expansions,
+        "samples": evaluation.exact_samples,
         "bound": evaluation.exact_bound,
         "max_new_tokens": longest,
         "temperature": 1.0,
@@ -67,6 +68,7 @@ def measure_exact(folder: Path, profile: Profile, fingerprint: str, load: Callab
             problems,
             longest,
             evaluation.exact_expansions,
+            evaluation.exact_samples,
             evaluation.exact_bound,
             progress.update,
         )

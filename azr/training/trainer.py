@@ -30,7 +30,7 @@ from trl import GRPOConfig, GRPOTrainer
 from azr.advantages import group_balance, task_relative_advantages
 from azr.config import ModelConfig, Profile
 from azr.errors import UserError
-from azr.sampling import Completion, encode_prompt, extend, in_stages
+from azr.sampling import Completion, encode_prompt, respond
 from azr.selfplay import GROUPS, Generate, StepResult
 from azr.tasks import Role
 from azr.training.engine import engine_settings, tracker_settings
@@ -211,15 +211,28 @@ class SelfPlayTrainer(GRPOTrainer):
         return [Completion(*row) for row in zip(prompt_ids, responses, texts, strict=True)]
 
     def _sample(self, prompt_ids: list[list[int]]) -> list[list[int]]:
+        """Responses of the model as it is: by TRL where vLLM samples or weights are sharded, else by our own sampler,
+        which reads a prompt once for all its rollouts.
+        """
         if self.use_vllm:
             return self._generate_single_turn(prompt_ids, None, {}, num_generations=1)[0]
-        longest, chunk = self.args.max_completion_length, self.profile.rollout.chunk
-        first = None if self._whole else longest  # shards: all processes must run the same number of stages
-        responses: list[list[int]] = []
-        for start in range(0, len(prompt_ids), chunk):
-            rows = prompt_ids[start : start + chunk]
-            responses += in_stages(rows, self._extend, longest, set(self.eos_token_ids), first)
-        return responses
+        chunk = self.profile.rollout.chunk
+        sample = self._sample_here if self._whole else self._sample_sharded
+        return [row for at in range(0, len(prompt_ids), chunk) for row in sample(prompt_ids[at : at + chunk])]
+
+    def _sample_sharded(self, prompt_ids: list[list[int]]) -> list[list[int]]:
+        return self._generate_single_turn(prompt_ids, None, {}, num_generations=1)[0]
+
+    def _sample_here(self, prompt_ids: list[list[int]]) -> list[list[int]]:
+        model = self.accelerator.unwrap_model(self.model)
+        model.eval()  # gradient checkpointing would keep no cache
+        try:
+            with self.accelerator.autocast():  # full training holds its weights in fp32
+                return respond(
+                    model, self._tokenizer, prompt_ids, self.args.max_completion_length, self.args.temperature
+                )
+        finally:
+            model.train()
 
     @property
     def _whole(self) -> bool:
@@ -230,21 +243,6 @@ class SelfPlayTrainer(GRPOTrainer):
     def sampling_policy(self) -> AbstractContextManager[None]:
         """The model as it samples: with its adapter merged, unless its weights are sharded."""
         return merged_adapter(self.accelerator.unwrap_model(self.model)) if self._whole else nullcontext()
-
-    def _extend(self, prefixes: list[list[int]], length: int) -> list[list[int]]:
-        """Up to ``length`` new tokens for each prefix: by TRL where weights are sharded, else by our own sampler,
-        which reads a prompt once for all its rollouts.
-        """
-        if not self._whole:
-            self.generation_config.max_new_tokens = length
-            return self._generate_single_turn(prefixes, None, {}, num_generations=1)[0]
-        model = self.accelerator.unwrap_model(self.model)
-        model.eval()  # gradient checkpointing would keep no cache
-        try:
-            with self.accelerator.autocast():  # full training holds its weights in fp32
-                return extend(model, self._tokenizer, prefixes, length, self.args.temperature)
-        finally:
-            model.train()
 
     def _roll_out(self, prompts: list[str], trainer: GRPOTrainer) -> dict[str, list[Any]]:
         step = self.state.global_step + 1

@@ -17,7 +17,7 @@ from azr.executor import Executor
 from azr.metrics import pass_at_k
 from azr.models import load_model, load_style
 from azr.progress import Progress
-from azr.sampling import sample_batch
+from azr.sampling import sample
 from azr.selfplay import Fate, SelfPlay
 from azr.world.corpus import documents
 
@@ -47,7 +47,7 @@ def proposing(size: str, count: int, seed: int = 0) -> dict[str, Any]:
     calls = iter(range(10**9))
 
     def generate(prompts: Any) -> Any:
-        return sample_batch(model, tokenizer, prompts, rollout.max_new_tokens, seed + next(calls), rollout.chunk)
+        return sample(model, tokenizer, prompts, rollout.max_new_tokens, seed + next(calls), rollout.chunk)
 
     fates: list[Fate] = []
     with Executor(workers=1) as executor:

@@ -114,12 +114,24 @@ def test_sampled_frequencies_lie_within_the_bounds(executor, nano):
     table = exact_table(model, tokenizer, STYLE, executor, some, 96, expansions=1000)
     n = 256
     for problem, row in zip(some, table.itertuples(), strict=True):
-        (texts,) = sample(model, tokenizer, [STYLE.solve(problem.task)], n, 96, seed=0)
-        correct, _ = grade([problem.task] * n, [Completion([], [], t) for t in texts], STYLE, executor)
+        drawn = sample(model, tokenizer, [STYLE.solve(problem.task)] * n, 96, seed=0)
+        correct, _ = grade([problem.task] * n, drawn, STYLE, executor)
         low, high = np.exp(row.log_lower), np.exp(row.log_upper)
         assert high - low < 0.1
         error = 3.5 * np.sqrt(0.25 / n)
         assert low - error <= correct.mean() <= high + error
+
+
+def test_right_responses_that_were_drawn_raise_the_lower_bound_by_their_exact_probability(executor):
+    model, tokenizer = small_model(0), small_tokenizer("input ")
+    expected = log_right(ANY, model, tokenizer, executor)
+    known, drawn, more = (
+        exact_table(model, tokenizer, STYLE, executor, [ANY], LONGEST, expansions=0, samples=samples).iloc[0]
+        for samples in (0, 300, 3000)
+    )
+    assert known.log_lower < drawn.log_lower <= more.log_lower <= expected + 1e-6
+    assert more.log_lower == pytest.approx(expected, abs=0.2)
+    assert known.log_upper >= expected
 
 
 def test_every_input_that_the_program_takes_to_the_output_counts(executor):

@@ -37,7 +37,7 @@ def test_a_model_is_measured_once_and_again_when_a_setting_changes(nano, tmp_pat
     assert table.expansions.max() == 20
     record = json.loads(file.with_name("exact.json").read_text())
     assert record["settings"] == {
-        "problems": 2, "expansions": 20, "bound": 1e-3, "max_new_tokens": 24, "temperature": 1.0,
+        "problems": 2, "expansions": 20, "samples": 64, "bound": 1e-3, "max_new_tokens": 24, "temperature": 1.0,
     }  # fmt: skip
     assert "torch" in record["versions"]
 

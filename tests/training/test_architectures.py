@@ -9,9 +9,9 @@ import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from azr import cli
+from azr import cli, sampling
 from azr.models import load_model
-from azr.sampling import encode_prompt, extend, sample
+from azr.sampling import encode_prompt, respond, sample
 
 from .hub import ARCHITECTURES, save_hub_model
 from .tiny import write_seeds
@@ -68,16 +68,15 @@ def greedy(model, ids: list[int], length: int) -> list[int]:
     return ids[-length:]
 
 
-def test_a_shared_prompt_is_read_as_any_other_even_beyond_a_sliding_window(run):
+def test_a_shared_prompt_is_read_as_any_other_even_beyond_a_sliding_window(run, monkeypatch):
     model, tokenizer = load_model(str(run[0]))
     prompt = "def f(x):\n    return x\n" * 20
     ids = encode_prompt(tokenizer, prompt)
     assert len(ids) > 100  # Gemma's window here is 64
     with torch.no_grad():
         expected, short = greedy(model, ids, 4), greedy(model, ids[:9], 4)
-        assert extend(model, tokenizer, [ids, ids[:9], ids, ids], 4, temperature=0.0) == [
-            expected,
-            short,
-            *[expected] * 2,
-        ]
-    assert sample(model, tokenizer, [prompt], 2, 4, seed=0, temperature=0.0)[0] == [tokenizer.decode(expected)] * 2
+        for stage in (8, 1):
+            monkeypatch.setattr(sampling, "STAGE", stage)
+            answers = respond(model, tokenizer, [ids, ids[:9], ids, ids], 4, temperature=0.0)
+            assert answers == [expected, short, expected, expected]
+    assert [c.ids for c in sample(model, tokenizer, [prompt] * 2, 4, seed=0, temperature=0.0)] == [expected] * 2
