@@ -14,14 +14,12 @@ import dataclasses
 import hashlib
 import json
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import yaml
 
 from azr.errors import UserError
-
-PROFILES = Path(__file__).parent / "profiles"
+from azr.paths import PROFILES, profile_names
 
 
 @dataclass(frozen=True)
@@ -179,11 +177,6 @@ class Profile:
     train: TrainConfig = field(default_factory=TrainConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     engine: EngineConfig = field(default_factory=EngineConfig)
-
-
-def profile_names() -> list[str]:
-    """The profiles that ship, by name."""
-    return sorted(path.stem for path in PROFILES.glob("*.yaml"))
 
 
 def load_profile(name: str) -> Profile:

@@ -16,11 +16,11 @@ import shutil
 import sys
 from pathlib import Path
 
-from azr.config import load_profile, override, profile_names
+from azr.config import load_profile, override
 from azr.environment import unmet_requirements
 from azr.errors import UserError
 from azr.executor import sandbox_layers
-from azr.paths import ROOT
+from azr.paths import ROOT, profile_names
 
 SHOWN_PACKAGES = ("torch", "transformers", "trl", "peft", "accelerate", "numpy")
 BUILT_IN_MODELS = ("nano", "micro")

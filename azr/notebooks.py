@@ -38,13 +38,11 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from azr.errors import UserError
-from azr.paths import ROOT, RUNS
+from azr.paths import DEFAULT_PROFILE, PROFILES, ROOT, RUNS, profile_names
 from azr.progress import duration
 
 KERNEL = "azr"
 PACKAGE = ROOT / "azr"
-PROFILES = PACKAGE / "profiles"
-DEFAULT_PROFILE = "laptop"
 FIGURE_SUFFIXES = (".png", ".pdf", ".csv")
 LARGER = "_larger"
 DEFAULT_SECONDS = 30.0
@@ -97,13 +95,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--jobs", type=int, metavar="N", help="processes to use (default: the number of cores)")
 
 
-def available_profiles() -> list[str]:
-    """The profiles' names, smallest first where the usual ones are there."""
-    usual = ["smoke", "laptop", "gpu", "paper"]
-    names = {path.stem for path in PROFILES.glob("*.yaml")}
-    return [name for name in usual if name in names] + sorted(names - set(usual))
-
-
 def available_notebooks(folder: Path) -> dict[str, Path]:
     """Number ("04") to path of every ``NN_name.ipynb`` in ``folder``, in order.
 
@@ -145,7 +136,7 @@ def check_arguments(args: argparse.Namespace, base: Settings | None = None) -> t
         UserError: unknown profile or notebook number, or a count below 1.
     """
     base = base or Settings()
-    profiles = available_profiles()
+    profiles = profile_names()
     if args.profile not in profiles:
         raise UserError(f"there is no profile {args.profile!r}: choose one of {', '.join(profiles)}")
     for name in ("seeds", "jobs"):

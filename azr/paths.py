@@ -6,8 +6,16 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 RUNS = ROOT / "runs"
+PROFILES = ROOT / "azr" / "profiles"
 DEFAULT_PROFILE = "laptop"
 """Its figures are the reference figures of the repository; other profiles' lie with their runs."""
+
+
+def profile_names() -> list[str]:
+    """The profiles that ship, by name, the smallest first."""
+    usual = ["smoke", "laptop", "gpu", "paper"]
+    names = {path.stem for path in PROFILES.glob("*.yaml")}
+    return [name for name in usual if name in names] + sorted(names - set(usual))
 
 
 def model_folder(runs: Path, profile: str, model: str) -> Path:

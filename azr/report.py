@@ -17,7 +17,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from azr.errors import UserError
-from azr.notebooks import DEFAULT_PROFILE, Record, Settings, available_profiles
+from azr.notebooks import Record, Settings
+from azr.paths import DEFAULT_PROFILE, profile_names
 
 # Code comes first, so that a dollar sign within it is no formula; nor is one before an amount of money.
 FORMULA = re.compile(
@@ -128,8 +129,8 @@ def write_report(settings: Settings, out: Path) -> Path:
 
 def main(args: argparse.Namespace) -> int:
     """``azr report``."""
-    if args.profile not in available_profiles():
-        raise UserError(f"there is no profile {args.profile!r}: choose one of {', '.join(available_profiles())}")
+    if args.profile not in profile_names():
+        raise UserError(f"there is no profile {args.profile!r}: choose one of {', '.join(profile_names())}")
     settings = Settings(args.profile)
     out = write_report(settings, args.out or settings.folder / "report.html")
     print(f"{out} ({out.stat().st_size / 2**20:.1f} MiB)")

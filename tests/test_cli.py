@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from azr import cli, doctor, models
-from azr.config import profile_names
 from azr.errors import UserError
+from azr.paths import profile_names
 
 
 @pytest.mark.parametrize("command", cli.COMMANDS, ids=lambda command: command.name)

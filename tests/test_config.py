@@ -2,8 +2,9 @@
 
 import pytest
 
-from azr.config import Profile, config_hash, load_profile, override, profile_from, profile_names
+from azr.config import Profile, config_hash, load_profile, override, profile_from
 from azr.errors import UserError
+from azr.paths import profile_names
 
 
 @pytest.mark.parametrize("name", ["smoke", "laptop"])

@@ -20,6 +20,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from azr import notebooks, report
 from azr.errors import UserError
 from azr.notebooks import Echo, Record, Settings
+from azr.paths import profile_names
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMITTED = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -78,7 +79,7 @@ def test_only_numbered_notebooks_count_and_a_number_is_had_once(tmp_path):
 
 
 def test_the_usual_profiles_come_smallest_first():
-    profiles = notebooks.available_profiles()
+    profiles = profile_names()
     assert profiles[:2] == ["smoke", "laptop"]
     assert set(profiles) == {path.stem for path in (ROOT / "azr" / "profiles").glob("*.yaml")}
 

@@ -46,7 +46,7 @@ from azr.training.engine import engine_settings
 from azr.training.oom import lower_in_loading, lower_in_update, memory_named
 from azr.training.ranks import MainExecutor, join
 from azr.training.sft import WorkedTrainer, steps_of_rows
-from azr.training.trainer import SelfPlayTrainer, grpo_config
+from azr.training.trainer import SelfPlayTrainer, grpo_config, sampling_policy
 from azr.world.worked import worked_problems
 
 STATE = "source.json"
@@ -150,7 +150,7 @@ def measure_validation(
     model = trainer.accelerator.unwrap_model(trainer.model)
     random_state = torch.get_rng_state()
     model.eval()
-    with trainer.sampling_policy():
+    with sampling_policy(trainer):
         scores = validate(model, trainer.processing_class, style, executor, profile.evaluation, profile.rollout)
     model.train()
     torch.set_rng_state(random_state)

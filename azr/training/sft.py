@@ -7,10 +7,8 @@ response tokens of a step. Left out: packing and chat templates; prompts are tho
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +22,7 @@ from azr.rlvr import epochs
 from azr.sampling import encode_prompt
 from azr.selfplay import GROUPS
 from azr.tasks import Role, TaskType
-from azr.training.trainer import group_name, lora_config, merged_adapter, shared_settings
+from azr.training.trainer import append_rows, group_name, lora_config, shared_settings
 from azr.world.worked import Worked
 
 
@@ -81,10 +79,6 @@ class WorkedTrainer(SFTTrainer):
             callbacks=list(callbacks),
         )
 
-    def sampling_policy(self) -> AbstractContextManager[None]:
-        """The model as it samples for validation: with its adapter merged."""
-        return merged_adapter(self.accelerator.unwrap_model(self.model))
-
     def end_update(self) -> None:
         """Begin the record of the step whose update has just ended."""
         step, now = self.state.global_step, time.perf_counter()
@@ -104,9 +98,7 @@ class WorkedTrainer(SFTTrainer):
         if self.record and "loss" in logs:
             self.record |= {"loss": float(logs["loss"]), "gradient_norm": float(logs["grad_norm"])}
             self.record["token_accuracy"] = float(logs["mean_token_accuracy"])
-            if self.accelerator.is_main_process:
-                with self.log_file.open("a") as file:
-                    file.write(json.dumps(self.record) + "\n")
+            append_rows(self, self.log_file, [self.record])
             self.record, self._began = {}, time.perf_counter()
 
 

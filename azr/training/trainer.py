@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Protocol
@@ -24,7 +24,7 @@ from datasets import Dataset
 from peft import LoraConfig, PeftModel
 from peft.tuners.lora import LoraLayer
 from torch import nn
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainerCallback
 from trl import GRPOConfig, GRPOTrainer
 
 from azr.advantages import group_balance, task_relative_advantages
@@ -113,6 +113,25 @@ def merged_adapter(model: nn.Module) -> Iterator[None]:
                 weight.copy_(before)
 
 
+def holds_whole_weights(trainer: Trainer) -> bool:
+    """Whether each process holds all weights itself."""
+    whole = (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU)
+    return trainer.accelerator.distributed_type in whole
+
+
+def sampling_policy(trainer: Trainer) -> AbstractContextManager[None]:
+    """The model as it samples: with its adapter merged, unless its weights are sharded."""
+    whole = holds_whole_weights(trainer)
+    return merged_adapter(trainer.accelerator.unwrap_model(trainer.model)) if whole else nullcontext()
+
+
+def append_rows(trainer: Trainer, file: Path, rows: Iterable[dict[str, Any]]) -> None:
+    """Add JSON lines to a file of the run; one process does it."""
+    if trainer.accelerator.is_main_process:
+        with file.open("a") as stream:
+            stream.writelines(json.dumps(row) + "\n" for row in rows)
+
+
 def shared_settings(profile: Profile, rows: int, seed: int, folder: Path) -> dict[str, Any]:
     """What TRL's configurations of all methods have in common: one update of ``rows`` responses a step."""
     train = profile.train
@@ -195,7 +214,7 @@ class SelfPlayTrainer(GRPOTrainer):
 
     def generate(self, prompts: Sequence[str]) -> list[Completion]:
         """Sample one completion per prompt from the policy as it is, each process its share."""
-        with nullcontext() if self.use_vllm else self.sampling_policy():
+        with nullcontext() if self.use_vllm else sampling_policy(self):
             return self._generate_together(prompts)
 
     def generate_from_base(self, prompts: Sequence[str]) -> list[Completion]:
@@ -217,7 +236,7 @@ class SelfPlayTrainer(GRPOTrainer):
         if self.use_vllm:
             return self._generate_single_turn(prompt_ids, None, {}, num_generations=1)[0]
         chunk = self.profile.rollout.chunk
-        sample = self._sample_here if self._whole else self._sample_sharded
+        sample = self._sample_here if holds_whole_weights(self) else self._sample_sharded
         return [row for at in range(0, len(prompt_ids), chunk) for row in sample(prompt_ids[at : at + chunk])]
 
     def _sample_sharded(self, prompt_ids: list[list[int]]) -> list[list[int]]:
@@ -233,16 +252,6 @@ class SelfPlayTrainer(GRPOTrainer):
                 )
         finally:
             model.train()
-
-    @property
-    def _whole(self) -> bool:
-        """Whether each process holds all weights itself."""
-        whole = (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU)
-        return self.accelerator.distributed_type in whole
-
-    def sampling_policy(self) -> AbstractContextManager[None]:
-        """The model as it samples: with its adapter merged, unless its weights are sharded."""
-        return merged_adapter(self.accelerator.unwrap_model(self.model)) if self._whole else nullcontext()
 
     def _roll_out(self, prompts: list[str], trainer: GRPOTrainer) -> dict[str, list[Any]]:
         step = self.state.global_step + 1
@@ -337,17 +346,12 @@ class SelfPlayTrainer(GRPOTrainer):
             self.record["loss"] = float(logs["loss"])
             if self.profile.engine.report_to != "none":
                 logs |= flat(self.record)
-            self._write_record()
-        super().log(logs, start_time)
-
-    def _write_record(self) -> None:
-        if self.accelerator.is_main_process:
-            with self.log_file.open("a") as file:
-                file.write(json.dumps(self.record) + "\n")
+            append_rows(self, self.log_file, [self.record])
             if self.result.fates:
-                with self.log_file.with_name("proposals.jsonl").open("a") as file:
-                    file.writelines(json.dumps(fate.to_json()) + "\n" for fate in self.result.fates)
-        self.record = {}
+                proposals = self.log_file.with_name("proposals.jsonl")
+                append_rows(self, proposals, [fate.to_json() for fate in self.result.fates])
+            self.record = {}
+        super().log(logs, start_time)
 
 
 def _rows(batch: dict[str, Any], start: int, size: int) -> dict[str, Any]:

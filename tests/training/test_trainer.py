@@ -232,7 +232,7 @@ def test_a_merged_adapter_says_the_same_and_leaves_no_trace(adapted):
     model, ids = adapted.model.eval(), torch.tensor([[1, 8, 20, 33]])
     before = {name: weight.clone() for name, weight in model.state_dict().items()}
     apart = model(ids).logits
-    with contextlib.suppress(KeyboardInterrupt), adapted.sampling_policy():
+    with contextlib.suppress(KeyboardInterrupt), sampling_policy(adapted):
         together = model(ids).logits
         assert any(not torch.equal(weight, before[name]) for name, weight in model.state_dict().items())
         raise KeyboardInterrupt
@@ -243,7 +243,7 @@ def test_a_merged_adapter_says_the_same_and_leaves_no_trace(adapted):
 
 def test_rollouts_are_drawn_from_the_policy_with_its_adapter(adapted):
     prompts = ["find an input\n"] * 3000 + ["a longer prompt, beside which the others are padded\n"]
-    with adapted.sampling_policy():
+    with sampling_policy(adapted):
         completions = adapted.generate(prompts)
     counts = np.bincount([c.ids[0] for c in completions[:3000]], minlength=len(TOKENIZER))
     expected = probabilities_after(adapted.model.eval(), completions[0].prompt_ids)
