@@ -15,7 +15,7 @@ import transformers
 from azr.sampling import Completion, encode_prompt
 from azr.selfplay import GROUPS, Row, StepResult
 from azr.tasks import Role, TaskType
-from azr.training.trainer import SelfPlayTrainer, grpo_config
+from azr.training.trainer import SelfPlayTrainer, grpo_config, sampling_policy
 
 from .tiny import TOKENIZER, assert_drawn_from, probabilities_after, tiny_model, tiny_profile
 
