@@ -177,7 +177,7 @@ class Study:
     @property
     def note(self) -> str:
         """Model, profile and step count for captions."""
-        return f"{self.model}, {self.profile.name} profile, {self.profile.train.steps} steps, T = 1"
+        return f"{self.model}, {self.profile.name} profile, {self.profile.train.steps} steps, T\u00a0=\u00a01"
 
 
 def open_study(

@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.pyplot import get_cmap, subplots
+from matplotlib.ticker import MaxNLocator
 from scipy import stats as distributions
 
 from azr.figures.style import (
@@ -198,6 +199,7 @@ def plot_curriculum(frame: pd.DataFrame, *, note: str = "") -> Figure:
     for ax, (quantity, label) in zip([first, second, *rest], OVER_STEPS.items(), strict=True):
         _over_steps(ax, frame, quantity, methods)
         ax.set(title=label, xlabel="training step of origin")
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
     _at_rates(difficulty, frame[frame["method"] == methods[0]], methods)
     seeds = int(frame["seeds"].max())
     handles = [Line2D([], [], markersize=5, **method_style(method, methods)) for method in methods]

@@ -13,7 +13,9 @@ import platform
 import random
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from itertools import accumulate
 from pathlib import Path
+from typing import Any
 
 import torch
 import transformers
@@ -40,7 +42,10 @@ class BaseRecipe:
     heads: int
     """Attention heads; two share a key-value head, which keeps generation on CPUs quick."""
     steps: int
-    """Optimizer steps."""
+    """Optimizer steps of the first round."""
+    restarts: tuple[int, ...] = ()
+    """Steps of each further round: the weights as they would be saved (fp16), fresh optimizers, and the schedule of the
+    learning rates once more (warm restarts, arXiv 1608.03983)."""
     batch: int = 64
     """Documents a step."""
     learning_rate: float = 7e-3
@@ -50,7 +55,7 @@ class BaseRecipe:
     initializer_range: float = 0.08
     """Standard deviation of the initial weights: about 1 / sqrt(width), the usual 0.02 is for wider models."""
     growth: float = 0.05
-    """Programs start with one statement and may have another after each such share of the steps: short ones first."""
+    """Programs start with one statement and may have another after each such share of ``steps``: short ones first."""
     prompt_weight: float = 0.1
     """Weight of a prompt's tokens in the loss, beside 1 for a response's."""
     warmup: int = 150
@@ -59,10 +64,17 @@ class BaseRecipe:
     threads: int = 2
     """Bit-for-bit repetition needs the same number."""
 
+    @property
+    def rounds(self) -> tuple[int, ...]:
+        """Steps of each round."""
+        return (self.steps, *self.restarts)
+
 
 RECIPES = {
     "nano": BaseRecipe(hidden=160, layers=4, intermediate=432, heads=4, steps=7000),
-    "micro": BaseRecipe(hidden=256, layers=5, intermediate=688, heads=4, steps=8000, learning_rate=6e-3),
+    "micro": BaseRecipe(
+        hidden=256, layers=5, intermediate=688, heads=4, steps=4000, restarts=(3200,), learning_rate=5e-3
+    ),
 }
 _CHUNK = 32  # batches drawn and sorted by length together
 
@@ -93,7 +105,7 @@ def batches(recipe: BaseRecipe, start: int = 0) -> Iterator[tuple[torch.Tensor, 
     Both have shape (documents, length).
     """
     tokenizer = build_tokenizer()
-    for chunk in range(start // _CHUNK, math.ceil(recipe.steps / _CHUNK)):
+    for chunk in range(start // _CHUNK, math.ceil(sum(recipe.rounds) / _CHUNK)):
         seed = recipe.seed * 1_000_003 + chunk
         most = 1 + int(chunk * _CHUNK / recipe.steps / recipe.growth)
         prompts, responses = zip(*documents(seed, recipe.batch * _CHUNK, min(most, MAX_STATEMENTS)), strict=True)
@@ -109,10 +121,14 @@ def batches(recipe: BaseRecipe, start: int = 0) -> Iterator[tuple[torch.Tensor, 
 
 
 def _schedule(recipe: BaseRecipe, step: int) -> float:
-    """Factor of the learning rates at a step."""
+    """Factor of the learning rates at a step: the same course in every round."""
+    for steps in recipe.rounds:
+        if step < steps:
+            break
+        step -= steps
     if step < recipe.warmup:
         return (step + 1) / recipe.warmup
-    done = (step - recipe.warmup) / max(1, recipe.steps - recipe.warmup)
+    done = (step - recipe.warmup) / max(1, steps - recipe.warmup)
     return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done))
 
 
@@ -124,6 +140,17 @@ def _optimizers(model: LlamaForCausalLM, recipe: BaseRecipe) -> list[torch.optim
     muon = torch.optim.Muon(matrices, lr=recipe.learning_rate, weight_decay=decay, adjust_lr_fn=rms)
     adam = torch.optim.AdamW(rest, lr=recipe.adam_learning_rate, betas=(0.9, 0.98), weight_decay=0.0, fused=True)
     return [muon, adam]
+
+
+def _plain(recipe: BaseRecipe) -> dict[str, Any]:
+    """The recipe as JSON would give it back."""
+    return json.loads(json.dumps(asdict(recipe)))
+
+
+@torch.no_grad()
+def _round_to_half(model: LlamaForCausalLM) -> None:
+    for weight in model.parameters():
+        weight.copy_(weight.half())
 
 
 def build(size: str, folder: Path, recipe: BaseRecipe | None = None, save_every: int = 300) -> None:
@@ -138,13 +165,17 @@ def build(size: str, folder: Path, recipe: BaseRecipe | None = None, save_every:
     start = 0
     if state_file.exists():
         state = torch.load(state_file, weights_only=True)
-        if state["recipe"] == asdict(recipe):
+        if state["recipe"] == _plain(recipe):
             model.load_state_dict(state["model"])
             for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
                 optimizer.load_state_dict(saved)
             start = state["step"]
-    progress = Progress(f"base {size}", recipe.steps, start)
-    for step, (ids, weights) in zip(range(start, recipe.steps), batches(recipe, start), strict=False):
+    total, restarts = sum(recipe.rounds), set(accumulate(recipe.rounds))
+    progress = Progress(f"base {size}", total, start)
+    for step, (ids, weights) in zip(range(start, total), batches(recipe, start), strict=False):
+        if step in restarts:
+            _round_to_half(model)
+            optimizers = _optimizers(model, recipe)
         for optimizer, rate in zip(optimizers, (recipe.learning_rate, recipe.adam_learning_rate), strict=True):
             for group in optimizer.param_groups:
                 group["lr"] = rate * _schedule(recipe, step)
@@ -160,9 +191,9 @@ def build(size: str, folder: Path, recipe: BaseRecipe | None = None, save_every:
             optimizer.step()
             optimizer.zero_grad()
         progress.update(step + 1, f"loss {loss.item():.3f}")
-        if (step + 1) % save_every == 0 and step + 1 < recipe.steps:
+        if (step + 1) % save_every == 0 and step + 1 < total:
             state = {"model": model.state_dict(), "optimizers": [o.state_dict() for o in optimizers], "step": step + 1}
-            torch.save(state | {"recipe": asdict(recipe)}, state_file.with_suffix(".tmp"))
+            torch.save(state | {"recipe": _plain(recipe)}, state_file.with_suffix(".tmp"))
             state_file.with_suffix(".tmp").replace(state_file)
     progress.close()
     model.half().save_pretrained(folder)
@@ -172,6 +203,6 @@ def build(size: str, folder: Path, recipe: BaseRecipe | None = None, save_every:
         "transformers": transformers.__version__,
         "python": platform.python_version(),
     }
-    record = {"size": size, "recipe": asdict(recipe), "versions": versions, "final_loss": loss.item()}
+    record = {"size": size, "recipe": _plain(recipe), "versions": versions, "final_loss": loss.item()}
     (folder / "record.json").write_text(json.dumps(record, indent=2) + "\n")
     state_file.unlink(missing_ok=True)
