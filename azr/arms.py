@@ -49,8 +49,8 @@ def arm_profile(name: str, profile: Profile) -> tuple[str, Profile]:
     short = name.removesuffix(FULL)
     if short not in ARMS:
         raise UserError(f"There is no arm '{name}'; choose one of {', '.join(ARMS)}, or one of them with {FULL} added.")
-    changes = ARMS[short].changes | ({"model.full": True} if short != name else {})
-    return ARMS[short].method, override(profile, changes)
+    full = {"model.full": True, "train.steps": profile.train.full_steps or profile.train.steps}
+    return ARMS[short].method, override(profile, ARMS[short].changes | (full if short != name else {}))
 
 
 def arm_measures(name: str) -> tuple[str, ...]:

@@ -84,6 +84,8 @@ class TrainConfig:
     """Optimisation (AZR's values in brackets)."""
 
     steps: int = 60
+    full_steps: int = 0
+    """Steps where all weights are trained (RQ4); 0 for as many as where an adapter is."""
     learning_rate: float = 5e-4
     """Constant, of a LoRA adapter."""
     full_learning_rate: float = 1e-4

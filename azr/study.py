@@ -177,7 +177,16 @@ class Study:
     @property
     def note(self) -> str:
         """Model, profile and step count for captions."""
-        return f"{self.model}, {self.profile.name} profile, {self.profile.train.steps} steps, T\u00a0=\u00a01"
+        return self._note(self.profile.train.steps)
+
+    @property
+    def full_note(self) -> str:
+        """The same of the arms that train all weights, and their learning rate."""
+        train = self.profile.train
+        return f"{self._note(train.full_steps or train.steps)}, learning rate {train.full_learning_rate:g}"
+
+    def _note(self, steps: int) -> str:
+        return f"{self.model}, {self.profile.name} profile, {steps} steps, T\u00a0=\u00a01"
 
 
 def open_study(

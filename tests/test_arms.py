@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from azr.arms import ARMS, arm_profile
-from azr.config import Profile
+from azr.config import Profile, override
 from azr.errors import UserError
 
 
@@ -33,6 +33,13 @@ def test_an_arm_is_a_method_and_one_change(arm, method, proposer, reward):
 def test_every_arm_can_train_all_weights(arm):
     method, profile = arm_profile(f"{arm}-full", Profile("mine"))
     assert (method, profile.model.full) == (ARMS[arm].method, True)
+
+
+def test_all_weights_may_be_trained_for_fewer_steps():
+    profile = override(Profile("mine"), {"train.steps": 30, "train.full_steps": 12})
+    assert arm_profile("rlvr", profile)[1].train.steps == 30
+    assert arm_profile("rlvr-full", profile)[1].train.steps == 12
+    assert arm_profile("rlvr-full", override(profile, {"train.full_steps": 0}))[1].train.steps == 30
 
 
 @pytest.mark.parametrize("name", ["ppo", "-full", "full", "sft-full-full"])

@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from azr.arms import ARMS, arm_profile
+from azr.arms import ARMS, FULL, arm_profile
 from azr.config import Profile, load_profile, override
 from azr.errors import UserError
 from azr.paths import RUNS, run_folder
@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_profile_arguments(parser)
     parser.add_argument("--seed", type=int, default=0, help="seed of sampling and of the adapter (default: 0)")
     parser.add_argument("--max-steps", type=int, metavar="N", help="optimizer steps instead of the profile's")
-    parser.add_argument("--full", action="store_true", help="train all weights instead of a LoRA adapter")
+    parser.add_argument("--full", action="store_true", help="train all weights instead of a LoRA adapter: the arm with -full")
     parser.add_argument("--proposer-reward", metavar="NAME", help="shape of the proposer's reward, see azr/rewards.py")
     parser.add_argument("--freeze-proposer", action="store_true", help="no gradient from the proposer's samples")
     parser.add_argument(
@@ -88,15 +88,14 @@ def main(args: argparse.Namespace) -> int:
     profile = chosen_profile(args)
     changes: dict[str, Any] = {}
     if args.max_steps is not None:
-        changes["train.steps"] = args.max_steps
-    if args.full:
-        changes["model.full"] = True
+        changes |= {"train.steps": args.max_steps, "train.full_steps": 0}
     if args.proposer_reward:
         changes["train.proposer_reward"] = args.proposer_reward
     if args.freeze_proposer:
         changes["train.proposer"] = "frozen"
-    method, profile = arm_profile(args.arm, override(profile, changes))
-    folder = args.out or run_folder(args.runs, args.profile, profile.model.name, args.arm, args.seed)
+    arm = args.arm.removesuffix(FULL) + FULL if args.full else args.arm
+    method, profile = arm_profile(arm, override(profile, changes))
+    folder = args.out or run_folder(args.runs, args.profile, profile.model.name, arm, args.seed)
     _check(profile)
     _check_seed_files(args.seed_file, method)
     import torch  # after the arguments have been checked: it takes seconds
