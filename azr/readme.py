@@ -15,6 +15,7 @@ from typing import Any
 import pandas as pd
 
 from azr.claims import NOT_MEASURED, UNDECIDED
+from azr.figures.style import METHOD_LABELS
 from azr.paths import ROOT
 
 START, END = "<!-- results: written by python -m azr.readme -->", "<!-- end of results -->"
@@ -22,9 +23,12 @@ _LEVEL = 0.05
 
 
 def results(folder: Path = ROOT / "figures") -> str:
-    """The block as Markdown, from the tables in ``folder``: pass@k of each model, then the claims."""
+    """The block as Markdown, from the tables in ``folder``: pass@k of each model, every arm on validation problems,
+    then the claims."""
     sizes = [suffix for suffix in ("", "_larger") if (folder / f"table04_gains{suffix}.csv").exists()]
     blocks = [gains_block(folder, suffix) for suffix in sizes]
+    if all((folder / f"table03_validation{suffix}.csv").exists() for suffix in sizes) and sizes:
+        blocks.append(validation_block(folder, sizes))
     claims = folder / "table09_claims.csv"
     if claims.exists():
         blocks.append(claims_block(pd.read_csv(claims)))
@@ -51,6 +55,34 @@ def gains_block(folder: Path, suffix: str) -> str:
         interval = _interval(row.difference, row.low, row.high)
         lines.append(f"| {row.task_type} | {row.k} | {row.reference:.3f} | {row.value:.3f} | {interval} | {sign} |")
     return "\n".join(lines)
+
+
+def validation_block(folder: Path, sizes: list[str]) -> str:
+    """Whether each arm solves more validation problems than its base, from ``table03_validation``, all task types."""
+    models = [json.loads((folder / f"setting{suffix}.json").read_text())["model"] for suffix in sizes]
+    tables = [pd.read_csv(folder / f"table03_validation{suffix}.csv") for suffix in sizes]
+    rows = {
+        model: table[table["task_type"] == "all"].set_index("method")
+        for model, table in zip(models, tables, strict=True)
+    }
+    bases = ", ".join(f"{table['reference'].iloc[0]:.3f} of {model}" for model, table in rows.items())
+    lines = [
+        "After training, on validation problems of the three task types together, against the base's accuracy",
+        f"({bases}): *improved* if the whole interval is above 0.",
+        "",
+        f"| arm | {' | '.join(models)} |",
+        "|---|" + "---|" * len(models),
+    ]
+    for method in tables[0]["method"].unique():
+        cells = [_improvement(table.loc[method]) for table in rows.values()]
+        lines.append(f"| {METHOD_LABELS[method]} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _improvement(row: Any) -> str:
+    """What became of one arm on one model, with the difference."""
+    verdict = "**improved**" if row.low > 0 else "worse" if row.high < 0 else "not told apart"
+    return f"{verdict} {_interval(row.difference, row.low, row.high)}"
 
 
 def claims_block(frame: pd.DataFrame) -> str:

@@ -48,3 +48,21 @@ def test_both_models_and_the_claims_are_shown_where_there_are_tables(tmp_path):
 
 def test_a_table_that_is_not_there_is_left_out(tmp_path):
     assert results(tmp_path) == ""
+
+
+def test_every_arm_is_told_with_what_became_of_it_on_validation(tmp_path):
+    shutil.copy(ROOT / "figures" / "table04_gains.csv", tmp_path)
+    shutil.copy(ROOT / "figures" / "setting.json", tmp_path)
+    ends = {"sft": (0.01, 0.03), "rlvr": (-0.01, 0.03), "selfplay": (-0.03, -0.01)}
+    rows = [
+        {"task_type": "all", "method": m, "reference": 0.25, "difference": (a + b) / 2, "low": a, "high": b}
+        for m, (a, b) in ends.items()
+    ]
+    pd.DataFrame([{**rows[0], "task_type": "deduction", "reference": 0.9}, *rows]).to_csv(
+        tmp_path / "table03_validation.csv", index=False
+    )
+    lines = results(tmp_path).splitlines()
+    assert "(0.250 of nano): *improved* if the whole interval is above 0." in lines
+    assert "| SFT | **improved** +0.020 [+0.010, +0.030] |" in lines
+    assert "| RLVR | not told apart +0.010 [-0.010, +0.030] |" in lines
+    assert "| self-play | worse -0.020 [-0.030, -0.010] |" in lines

@@ -27,7 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_profile_arguments(parser)
     parser.add_argument("--seed", type=int, default=0, help="seed of sampling and of the adapter (default: 0)")
     parser.add_argument("--max-steps", type=int, metavar="N", help="optimizer steps instead of the profile's")
-    parser.add_argument("--full", action="store_true", help="train all weights instead of a LoRA adapter: the arm with -full")
+    parser.add_argument(
+        "--full", action="store_true", help="train all weights instead of a LoRA adapter: the arm with -full"
+    )
     parser.add_argument("--proposer-reward", metavar="NAME", help="shape of the proposer's reward, see azr/rewards.py")
     parser.add_argument("--freeze-proposer", action="store_true", help="no gradient from the proposer's samples")
     parser.add_argument(
