@@ -13,9 +13,7 @@ import platform
 import random
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from itertools import accumulate
 from pathlib import Path
-from typing import Any
 
 import torch
 import transformers
@@ -24,6 +22,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from azr.progress import Progress
 from azr.world.corpus import documents
 from azr.world.grammar import MAX_STATEMENTS
+from azr.world.growth import grow
 from azr.world.tokenizer import build_tokenizer
 
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
@@ -42,10 +41,9 @@ class BaseRecipe:
     heads: int
     """Attention heads; two share a key-value head, which keeps generation on CPUs quick."""
     steps: int
-    """Optimizer steps of the first round."""
-    restarts: tuple[int, ...] = ()
-    """Steps of each further round: the weights as they would be saved (fp16), fresh optimizers, and the schedule of the
-    learning rates once more (warm restarts, arXiv 1608.03983)."""
+    """Optimizer steps."""
+    grown_from: str = ""
+    """A smaller size whose function the model has before its first step; empty for random weights."""
     batch: int = 64
     """Documents a step."""
     learning_rate: float = 7e-3
@@ -55,7 +53,8 @@ class BaseRecipe:
     initializer_range: float = 0.08
     """Standard deviation of the initial weights: about 1 / sqrt(width), the usual 0.02 is for wider models."""
     growth: float = 0.05
-    """Programs start with one statement and may have another after each such share of ``steps``: short ones first."""
+    """Programs start with one statement and may have another after each such share of the steps: short ones first; with
+    0 they may have all from the start."""
     prompt_weight: float = 0.1
     """Weight of a prompt's tokens in the loss, beside 1 for a response's."""
     warmup: int = 150
@@ -64,23 +63,20 @@ class BaseRecipe:
     threads: int = 2
     """Bit-for-bit repetition needs the same number."""
 
-    @property
-    def rounds(self) -> tuple[int, ...]:
-        """Steps of each round."""
-        return (self.steps, *self.restarts)
-
 
 RECIPES = {
     "nano": BaseRecipe(hidden=160, layers=4, intermediate=432, heads=4, steps=7000),
+    # Documents that nano has not seen: another seed.
     "micro": BaseRecipe(
-        hidden=256, layers=5, intermediate=688, heads=4, steps=4000, restarts=(3200,), learning_rate=5e-3
+        hidden=240, layers=5, intermediate=752, heads=6, grown_from="nano", growth=0.0, initializer_range=0.06,
+        steps=1600, learning_rate=4e-3, adam_learning_rate=1.5e-3, seed=1, threads=1,
     ),
-}
+}  # fmt: skip
 _CHUNK = 32  # batches drawn and sorted by length together
 
 
 def new_model(recipe: BaseRecipe, vocab_size: int) -> LlamaForCausalLM:
-    """A randomly initialised model of the recipe's shape."""
+    """The model before training: of the recipe's shape, with random weights or those of a smaller model."""
     config = LlamaConfig(
         vocab_size=vocab_size,
         hidden_size=recipe.hidden,
@@ -96,7 +92,10 @@ def new_model(recipe: BaseRecipe, vocab_size: int) -> LlamaForCausalLM:
         eos_token_id=2,
     )
     torch.manual_seed(recipe.seed)
-    return LlamaForCausalLM(config)
+    model = LlamaForCausalLM(config)
+    if recipe.grown_from:
+        grow(LlamaForCausalLM.from_pretrained(CHECKPOINTS / recipe.grown_from, dtype=torch.float32), model)
+    return model
 
 
 def batches(recipe: BaseRecipe, start: int = 0) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
@@ -105,9 +104,9 @@ def batches(recipe: BaseRecipe, start: int = 0) -> Iterator[tuple[torch.Tensor, 
     Both have shape (documents, length).
     """
     tokenizer = build_tokenizer()
-    for chunk in range(start // _CHUNK, math.ceil(sum(recipe.rounds) / _CHUNK)):
+    for chunk in range(start // _CHUNK, math.ceil(recipe.steps / _CHUNK)):
         seed = recipe.seed * 1_000_003 + chunk
-        most = 1 + int(chunk * _CHUNK / recipe.steps / recipe.growth)
+        most = 1 + int(chunk * _CHUNK / recipe.steps / recipe.growth) if recipe.growth else MAX_STATEMENTS
         prompts, responses = zip(*documents(seed, recipe.batch * _CHUNK, min(most, MAX_STATEMENTS)), strict=True)
         encoded = zip(tokenizer(list(prompts))["input_ids"], tokenizer(list(responses))["input_ids"], strict=True)
         rows = sorted(((len(p) + 1, [1, *p, *r, 2]) for p, r in encoded), key=lambda row: len(row[1]))
@@ -121,14 +120,10 @@ def batches(recipe: BaseRecipe, start: int = 0) -> Iterator[tuple[torch.Tensor, 
 
 
 def _schedule(recipe: BaseRecipe, step: int) -> float:
-    """Factor of the learning rates at a step: the same course in every round."""
-    for steps in recipe.rounds:
-        if step < steps:
-            break
-        step -= steps
+    """Factor of the learning rates at a step."""
     if step < recipe.warmup:
         return (step + 1) / recipe.warmup
-    done = (step - recipe.warmup) / max(1, steps - recipe.warmup)
+    done = (step - recipe.warmup) / max(1, recipe.steps - recipe.warmup)
     return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done))
 
 
@@ -140,17 +135,6 @@ def _optimizers(model: LlamaForCausalLM, recipe: BaseRecipe) -> list[torch.optim
     muon = torch.optim.Muon(matrices, lr=recipe.learning_rate, weight_decay=decay, adjust_lr_fn=rms)
     adam = torch.optim.AdamW(rest, lr=recipe.adam_learning_rate, betas=(0.9, 0.98), weight_decay=0.0, fused=True)
     return [muon, adam]
-
-
-def _plain(recipe: BaseRecipe) -> dict[str, Any]:
-    """The recipe as JSON would give it back."""
-    return json.loads(json.dumps(asdict(recipe)))
-
-
-@torch.no_grad()
-def _round_to_half(model: LlamaForCausalLM) -> None:
-    for weight in model.parameters():
-        weight.copy_(weight.half())
 
 
 def build(size: str, folder: Path, recipe: BaseRecipe | None = None, save_every: int = 300) -> None:
@@ -165,17 +149,13 @@ def build(size: str, folder: Path, recipe: BaseRecipe | None = None, save_every:
     start = 0
     if state_file.exists():
         state = torch.load(state_file, weights_only=True)
-        if state["recipe"] == _plain(recipe):
+        if state["recipe"] == asdict(recipe):
             model.load_state_dict(state["model"])
             for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
                 optimizer.load_state_dict(saved)
             start = state["step"]
-    total, restarts = sum(recipe.rounds), set(accumulate(recipe.rounds))
-    progress = Progress(f"base {size}", total, start)
-    for step, (ids, weights) in zip(range(start, total), batches(recipe, start), strict=False):
-        if step in restarts:
-            _round_to_half(model)
-            optimizers = _optimizers(model, recipe)
+    progress = Progress(f"base {size}", recipe.steps, start)
+    for step, (ids, weights) in zip(range(start, recipe.steps), batches(recipe, start), strict=False):
         for optimizer, rate in zip(optimizers, (recipe.learning_rate, recipe.adam_learning_rate), strict=True):
             for group in optimizer.param_groups:
                 group["lr"] = rate * _schedule(recipe, step)
@@ -191,9 +171,9 @@ def build(size: str, folder: Path, recipe: BaseRecipe | None = None, save_every:
             optimizer.step()
             optimizer.zero_grad()
         progress.update(step + 1, f"loss {loss.item():.3f}")
-        if (step + 1) % save_every == 0 and step + 1 < total:
+        if (step + 1) % save_every == 0 and step + 1 < recipe.steps:
             state = {"model": model.state_dict(), "optimizers": [o.state_dict() for o in optimizers], "step": step + 1}
-            torch.save(state | {"recipe": _plain(recipe)}, state_file.with_suffix(".tmp"))
+            torch.save(state | {"recipe": asdict(recipe)}, state_file.with_suffix(".tmp"))
             state_file.with_suffix(".tmp").replace(state_file)
     progress.close()
     model.half().save_pretrained(folder)
@@ -203,6 +183,6 @@ def build(size: str, folder: Path, recipe: BaseRecipe | None = None, save_every:
         "transformers": transformers.__version__,
         "python": platform.python_version(),
     }
-    record = {"size": size, "recipe": _plain(recipe), "versions": versions, "final_loss": loss.item()}
+    record = {"size": size, "recipe": asdict(recipe), "versions": versions, "final_loss": loss.item()}
     (folder / "record.json").write_text(json.dumps(record, indent=2) + "\n")
     state_file.unlink(missing_ok=True)

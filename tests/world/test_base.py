@@ -1,7 +1,6 @@
 """Building a base model: a folder that transformers opens, bit for bit the same however often it was killed."""
 
 import json
-from dataclasses import replace
 
 import pytest
 import torch
@@ -77,27 +76,6 @@ def test_a_killed_build_continues_to_the_same_bytes(built, tmp_path, monkeypatch
     assert not folder.exists()
     build("tiny", folder, RECIPE, save_every=2)
     assert (folder / "model.safetensors").read_bytes() == (built / "model.safetensors").read_bytes()
-
-
-def test_a_further_round_starts_from_the_weights_as_saved_with_fresh_optimizers(built, tmp_path):
-    recipe = replace(RECIPE, restarts=(4,))
-    build("tiny", tmp_path / "whole", recipe)
-    model = new_model(recipe, AutoModelForCausalLM.from_pretrained(built).config.vocab_size)
-    model.load_state_dict(AutoModelForCausalLM.from_pretrained(built, dtype=torch.float32).state_dict())
-    fresh = [optimizer.state_dict() for optimizer in base._optimizers(model, recipe)]
-    state = {"model": model.state_dict(), "optimizers": fresh, "step": 6, "recipe": base._plain(recipe)}
-    torch.save(state, tmp_path / "second.state.pt")
-    build("tiny", tmp_path / "second", recipe)
-    weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", "second")]
-    assert weights[0] == weights[1] != (built / "model.safetensors").read_bytes()
-
-
-def test_learning_rates_take_the_same_course_in_every_round():
-    recipe = replace(RECIPE, restarts=(6, 3))
-    course = [base._schedule(recipe, step) for step in range(15)]
-    assert course[:6] == course[6:12]
-    assert course[0] == course[12] == 0.5
-    assert max(course) == course[1] == 1
 
 
 def test_a_state_of_another_recipe_is_not_continued(built, tmp_path):
