@@ -215,7 +215,8 @@ def gone(marker: str, seconds: float = 60) -> bool:
 def start(marker: str, body: str) -> subprocess.Popen:
     """A Python process that prints a line once its executor is busy; ``marker`` is in its workers' command lines."""
     code = f"""
-    import threading
+    import signal, threading
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a suite that runs in the background ignores it
     from azr.executor import Executor, Job
     executor = Executor(workers=2, cpu_seconds=1000, wall_seconds={marker})
     executor.run(Job("def f(): return 1", ""))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections import Counter
 from functools import wraps
 
@@ -119,12 +120,13 @@ def test_greedy_responses_of_a_batch_are_those_of_each_prompt_alone(stage, monke
     ids = [encode_prompt(TOKENIZER, prompt) for prompt in PROMPTS]
     monkeypatch.setattr(sampling, "STAGE", 100)
     plain = [respond(MODEL, TOKENIZER, [row], 20, temperature=0)[0] for row in ids]
-    eos = plain[0][6]  # the first prompt's response now ends early
-    monkeypatch.setattr(TOKENIZER, "eos_token", TOKENIZER.convert_ids_to_tokens(eos))
+    ending = copy.deepcopy(TOKENIZER)
+    ending.eos_token = TOKENIZER.convert_ids_to_tokens(plain[0][6])  # the first prompt's response now ends early
+    eos = ending.eos_token_id
     monkeypatch.setattr(sampling, "STAGE", stage)
     cut = [row[: row.index(eos) + 1] if eos in row else row for row in plain]
-    assert respond(MODEL, TOKENIZER, ids, 20, temperature=0) == cut
-    assert respond(MODEL, TOKENIZER, [ids[1], *[ids[0]] * 3], 20, temperature=0) == [cut[1], *[cut[0]] * 3]
+    assert respond(MODEL, ending, ids, 20, temperature=0) == cut
+    assert respond(MODEL, ending, [ids[1], *[ids[0]] * 3], 20, temperature=0) == [cut[1], *[cut[0]] * 3]
     assert len({len(row) for row in cut}) > 1
 
 
