@@ -148,7 +148,7 @@ def trained(tmp_path):
     with torch.no_grad():
         for name, weight in adapted.named_parameters():
             if "lora_B" in name:
-                weight.normal_(std=5.0)
+                weight.normal_()
     adapted.save_pretrained(folder / "adapter")
     changes = dict(text.split("=") for text in SMALL)
     profile = override(Profile("tiny"), {k: int(v) for k, v in changes.items()})
@@ -165,7 +165,16 @@ def test_a_run_that_is_not_finished_is_refused(trained, capsys):
     assert not (trained / "test.csv").exists()
 
 
-def test_a_run_is_measured_with_its_own_settings_and_adapter(nano, trained, tmp_path):
+def test_a_run_is_measured_with_its_own_settings_and_adapter(nano, trained, tmp_path, monkeypatch):
+    drawn: list[list[Completion]] = []
+    sample_each = evaluate.sample_each
+
+    def told(*args):
+        for i, completions in sample_each(*args):
+            drawn.append(completions)
+            yield i, completions
+
+    monkeypatch.setattr(evaluate, "sample_each", told)
     (trained / "done.json").write_text("{}")
     assert cli.main(["evaluate", str(trained)]) == 0
     measured = pd.read_csv(trained / "test.csv")
@@ -174,8 +183,9 @@ def test_a_run_is_measured_with_its_own_settings_and_adapter(nano, trained, tmp_
     of_first = {p.id for p in problem_set("test", 2) if p.task.program == first}
     assert set(measured.problem[measured.proposed]) == of_first
     assert measure(tmp_path / "base") == 0
-    base = pd.read_csv(tmp_path / "base" / "smoke" / "nano" / "base" / "test.csv")
-    assert not np.array_equal(base.length, measured.length)
+    of_run, of_base = drawn[: len(measured)], drawn[len(measured) :]
+    assert [c[0].prompt_ids for c in of_run] == [c[0].prompt_ids for c in of_base]
+    assert of_run != of_base
 
 
 def test_a_models_folder_is_no_unfinished_run(tmp_path):
