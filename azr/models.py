@@ -1,6 +1,8 @@
 """Load a model by name: a built-in size, a local folder or a hub id; always with a tokenizer that pads on the left.
 
->>> model, tokenizer = load_model("nano")  # doctest: +SKIP
+>>> model, tokenizer = load_model("nano")
+>>> model.dtype, tokenizer.padding_side
+(torch.float32, 'left')
 
 Left out: device maps; the trainer and ``accelerate`` place the model.
 """
