@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from azr.executor import Executor
-    from azr.sampling import Completion
 
 COLUMNS = (
     "problem", "step", "program", "input", "statements", "operators", "novelty", "repeats", "n", "c", "length",
@@ -138,21 +137,13 @@ def solved(
     """The columns n, c, length and truncated of ``tasks``, in their order; problems of like length are sampled side by
     side, and each prompt is read once for all its samples. ``progress`` is called with the problems done.
     """
-    from azr.sampling import sample_each
-    from azr.selfplay import grade
+    from azr.evaluate import graded_samples
 
-    prompts = [style.solve(task) for task in tasks]
-    drawn: dict[int, list[Completion]] = {}
-    for i, completions in sample_each(model, tokenizer, prompts, samples, rollout.max_new_tokens, 0, rollout.chunk):
-        drawn[i] = completions
-        progress(len(drawn))
-    everything = [completion for i in range(len(tasks)) for completion in drawn[i]]
-    correct, _ = grade([task for task in tasks for _ in range(samples)], everything, style, executor)
-    shape = (len(tasks), samples)
-    lengths = np.array([len(completion.ids) for completion in everything]).reshape(shape)
-    ended = np.array([completion.ids[-1] == tokenizer.eos_token_id for completion in everything]).reshape(shape)
-    right, cut = correct.reshape(shape).sum(axis=1), 1 - ended.mean(axis=1)
-    return pd.DataFrame({"n": samples, "c": right, "length": lengths.mean(axis=1), "truncated": cut})
+    drawn, right = graded_samples(model, tokenizer, style, executor, tasks, samples, rollout, seed=0, progress=progress)
+    lengths = np.array([[len(completion.ids) for completion in own] for own in drawn])
+    ended = np.array([[completion.ids[-1] == tokenizer.eos_token_id for completion in own] for own in drawn])
+    shares = {"length": lengths.mean(axis=1), "truncated": 1 - ended.mean(axis=1)}
+    return pd.DataFrame({"n": samples, "c": right.sum(axis=1)} | shares)
 
 
 def _measure(folder: Path, profile: Profile, seed: int, fingerprint: str) -> None:

@@ -21,7 +21,7 @@ from azr.metrics.entropy import answer_entropy
 from azr.prompts.base import PromptStyle
 from azr.sampling import Completion, sample, sample_each
 from azr.selfplay import grade
-from azr.tasks import TaskType
+from azr.tasks import Task, TaskType
 from azr.world.grammar import Split
 from azr.world.problems import ArithmeticProblem, Problem, arithmetic_problems, problems
 
@@ -64,6 +64,29 @@ def _samples(
     return [drawn[i] for i in range(len(prompts))]
 
 
+def graded_samples(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    style: PromptStyle,
+    executor: Executor,
+    tasks: Sequence[Task],
+    samples: int,
+    rollout: RolloutConfig,
+    seed: int,
+    temperature: float = 1.0,
+    progress: Callable[[int], None] | None = None,
+) -> tuple[list[list[Completion]], np.ndarray]:
+    """``samples`` responses to each task, in the order of ``tasks``, and whether each is right [tasks, samples].
+
+    ``progress`` is called with the tasks done.
+    """
+    prompts = [style.solve(task) for task in tasks]
+    drawn = _samples(model, tokenizer, prompts, samples, rollout, seed, temperature, progress)
+    everything = [completion for own in drawn for completion in own]
+    right, _ = grade([task for task in tasks for _ in range(samples)], everything, style, executor)
+    return drawn, right.reshape(len(tasks), samples)
+
+
 def _counted(
     completions: Sequence[Completion], right: int, answers: Sequence[str | None]
 ) -> tuple[int, int, float, float]:
@@ -85,12 +108,12 @@ def solve_counts(
     progress: Callable[[int], None] | None = None,
 ) -> pd.DataFrame:
     """One row a problem, with ``COLUMNS``, in the order of ``tasks``; ``progress`` is called with the problems done."""
-    prompts = [style.solve(problem.task) for problem in tasks]
-    drawn = _samples(model, tokenizer, prompts, samples, rollout, seed, temperature, progress)
-    everything = [completion for own in drawn for completion in own]
-    right, _ = grade([problem.task for problem in tasks for _ in range(samples)], everything, style, executor)
+    own_tasks = [problem.task for problem in tasks]
+    drawn, right = graded_samples(
+        model, tokenizer, style, executor, own_tasks, samples, rollout, seed, temperature, progress
+    )
     rows = []
-    for problem, own, c in zip(tasks, drawn, right.reshape(len(tasks), samples).sum(axis=1).tolist(), strict=True):
+    for problem, own, c in zip(tasks, drawn, right.sum(axis=1).tolist(), strict=True):
         answers = [style.parse_answer(problem.task.type, completion.text).answer for completion in own]
         rows.append((str(problem.task.type), problem.id, problem.statements, *_counted(own, c, answers)))
     return pd.DataFrame(rows, columns=list(COLUMNS))

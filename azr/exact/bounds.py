@@ -24,10 +24,12 @@ import numpy as np
 import pandas as pd
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from azr.config import RolloutConfig
+from azr.evaluate import graded_samples
 from azr.exact.completions import Completions, enumerate_completions, response_ids, response_log_probs
 from azr.executor import Executor
 from azr.prompts.base import PromptStyle
-from azr.sampling import Completion, sample_each
+from azr.sampling import Completion
 from azr.selfplay import grade
 from azr.tasks import TaskType
 from azr.world.problems import Problem
@@ -157,12 +159,11 @@ def _right_responses(
     """The distinct right ones among ``samples`` responses to each problem that ended within the limit."""
     if not samples:
         return [[] for _ in problems]
-    prompts = [style.solve(problem.task) for problem in problems]
-    drawn = dict(sample_each(model, tokenizer, prompts, samples, max_new_tokens, seed=1, chunk=256))
-    everything = [completion for i in range(len(problems)) for completion in drawn[i]]
-    right, _ = grade([p.task for p in problems for _ in range(samples)], everything, style, executor)
-    found: list[dict[str, None]] = [{} for _ in problems]
-    for i, (completion, ok) in enumerate(zip(everything, right, strict=True)):
-        if ok and completion.ids[-1] == tokenizer.eos_token_id:
-            found[i // samples][completion.text] = None
-    return [list(texts) for texts in found]
+    rollout = RolloutConfig(max_new_tokens=max_new_tokens, chunk=256)
+    tasks = [problem.task for problem in problems]
+    drawn, right = graded_samples(model, tokenizer, style, executor, tasks, samples, rollout, seed=1)
+    eos = tokenizer.eos_token_id
+    return [
+        list(dict.fromkeys(c.text for c, ok in zip(own, oks, strict=True) if ok and c.ids[-1] == eos))
+        for own, oks in zip(drawn, right, strict=True)
+    ]
