@@ -30,6 +30,8 @@ GRID: dict[str, tuple[str, tuple[float, ...]]] = {
     "sft": ("train.learning_rate", (5e-4, 1e-3, 2e-3)),
     "rlvr-full": ("train.full_learning_rate", (3e-5, 1e-4, 3e-4)),
 }
+STEPS = 32
+"""Steps of a LoRA run here; the profile, whose steps are what its time allows, has fewer."""
 TABLE = ROOT / "figures" / "table_sweep.csv"
 
 
@@ -55,7 +57,8 @@ def jobs(profile: Profile, arms: list[str]) -> list[Job]:
         setting, values = GRID[arm]
         for value in values:
             folder = str(folder_of(arm, value))
-            options = ("--profile", profile.name, "--seed", str(SEED), "--set", f"{setting}={value}", "--out", folder)
+            settings = ("--set", f"train.steps={STEPS}", "--set", f"{setting}={value}")
+            options = ("--profile", profile.name, "--seed", str(SEED), *settings, "--out", folder)
             made.append(Job(f"{arm} {value:g}", (("train", arm, *options), ("evaluate", folder, "--split", "tuning"))))
     return made
 
