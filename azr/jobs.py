@@ -144,7 +144,10 @@ def _serve(threads: int) -> None:
         forkserver.ensure_running()
     finally:
         for name, value in before.items():
-            os.environ.pop(name) if value is None else os.environ.update({name: value})
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _start(job: Job, command: Callable[[Sequence[str]], int], threads: int) -> tuple[ForkServerProcess, TextIO]:

@@ -23,11 +23,10 @@ _LEVEL = 0.05
 
 
 def results(folder: Path = ROOT / "figures") -> str:
-    """The block as Markdown, from the tables in ``folder``: pass@k of each model, every arm on validation problems,
-    then the claims."""
+    """The block as Markdown, from the tables in ``folder``: pass@k, arms on validation problems, claims."""
     sizes = [suffix for suffix in ("", "_larger") if (folder / f"table04_gains{suffix}.csv").exists()]
     blocks = [gains_block(folder, suffix) for suffix in sizes]
-    if all((folder / f"table03_validation{suffix}.csv").exists() for suffix in sizes) and sizes:
+    if sizes and all((folder / f"table03_validation{suffix}.csv").exists() for suffix in sizes):
         blocks.append(validation_block(folder, sizes))
     claims = folder / "table09_claims.csv"
     if claims.exists():
@@ -37,7 +36,7 @@ def results(folder: Path = ROOT / "figures") -> str:
 
 def gains_block(folder: Path, suffix: str) -> str:
     """Self-play's pass@k against the base's, from ``table04_gains`` and ``setting`` with this suffix."""
-    setting = json.loads((folder / f"setting{suffix}.json").read_text())
+    setting = _setting(folder, suffix)
     table = pd.read_csv(folder / f"table04_gains{suffix}.csv")
     problems = f"{setting['problems']} fresh test problems a task type, {setting['samples']} samples each"
     several = setting["seeds"] > 1
@@ -59,24 +58,27 @@ def gains_block(folder: Path, suffix: str) -> str:
 
 def validation_block(folder: Path, sizes: list[str]) -> str:
     """Whether each arm solves more validation problems than its base, from ``table03_validation``, all task types."""
-    models = [json.loads((folder / f"setting{suffix}.json").read_text())["model"] for suffix in sizes]
-    tables = [pd.read_csv(folder / f"table03_validation{suffix}.csv") for suffix in sizes]
-    rows = {
-        model: table[table["task_type"] == "all"].set_index("method")
-        for model, table in zip(models, tables, strict=True)
-    }
+    rows = {}
+    for suffix in sizes:
+        table = pd.read_csv(folder / f"table03_validation{suffix}.csv")
+        rows[_setting(folder, suffix)["model"]] = table[table["task_type"] == "all"].set_index("method")
     bases = ", ".join(f"{table['reference'].iloc[0]:.3f} of {model}" for model, table in rows.items())
     lines = [
         "After training, on validation problems of the three task types together, against the base's accuracy",
         f"({bases}): *improved* if the whole interval is above 0.",
         "",
-        f"| arm | {' | '.join(models)} |",
-        "|---|" + "---|" * len(models),
+        f"| arm | {' | '.join(rows)} |",
+        "|---|" + "---|" * len(rows),
     ]
-    for method in tables[0]["method"].unique():
+    for method in next(iter(rows.values())).index:
         cells = [_improvement(table.loc[method]) for table in rows.values()]
         lines.append(f"| {METHOD_LABELS[method]} | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _setting(folder: Path, suffix: str) -> dict[str, Any]:
+    """What the tables with this suffix were made with: ``Study.save_setting``."""
+    return json.loads((folder / f"setting{suffix}.json").read_text())
 
 
 def _improvement(row: Any) -> str:

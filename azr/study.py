@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from azr.arms import arm_measures
+from azr.arms import FULL, arm_measures, arm_profile
 from azr.config import Profile, config_hash, load_profile, override
 from azr.figures.style import save, use_style
 from azr.figures.training import log_frame
@@ -182,8 +182,8 @@ class Study:
     @property
     def full_note(self) -> str:
         """The same of the arms that train all weights, and their learning rate."""
-        train = self.profile.train
-        return f"{self._note(train.full_steps or train.steps)}, learning rate {train.full_learning_rate:g}"
+        train = arm_profile(f"selfplay{FULL}", self.profile)[1].train
+        return f"{self._note(train.steps)}, learning rate {train.full_learning_rate:g}"
 
     def _note(self, steps: int) -> str:
         return f"{self.model}, {self.profile.name} profile, {steps} steps, T\u00a0=\u00a01"

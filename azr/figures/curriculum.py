@@ -15,7 +15,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.pyplot import get_cmap, subplots
-from matplotlib.ticker import MaxNLocator
 from scipy import stats as distributions
 
 from azr.figures.style import (
@@ -26,6 +25,7 @@ from azr.figures.style import (
     known_first,
     method_style,
     require_columns,
+    whole_steps,
 )
 from azr.metrics.stats import t_interval
 from azr.metrics.trends import cluster_interval, spearman, spearman_interval
@@ -199,7 +199,7 @@ def plot_curriculum(frame: pd.DataFrame, *, note: str = "") -> Figure:
     for ax, (quantity, label) in zip([first, second, *rest], OVER_STEPS.items(), strict=True):
         _over_steps(ax, frame, quantity, methods)
         ax.set(title=label, xlabel="training step of origin")
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
+        whole_steps(ax)
     _at_rates(difficulty, frame[frame["method"] == methods[0]], methods)
     seeds = int(frame["seeds"].max())
     handles = [Line2D([], [], markersize=5, **method_style(method, methods)) for method in methods]

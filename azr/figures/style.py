@@ -114,6 +114,11 @@ def known_first(names: pd.Series, order: Mapping[str, str]) -> list[str]:
     return [name for name in order if name in present] + [name for name in present if name not in order]
 
 
+def whole_steps(ax: Axes) -> None:
+    """Ticks of the horizontal axis at whole numbers."""
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
+
+
 def plot_seeds(
     ax: Axes,
     frame: pd.DataFrame,
@@ -141,7 +146,7 @@ def plot_seeds(
     if table.empty:
         return
     table = table.rolling(window, center=True, min_periods=1).mean().where(table.notna())
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
+    whole_steps(ax)
     if table.shape[1] > 1:
         for seed in table:
             ax.plot(table.index, table[seed], color=color, linestyle=linestyle, linewidth=0.6, alpha=0.5)

@@ -9,7 +9,6 @@ through zeros: training can use it, and nothing has changed yet. Left out: sizes
 from __future__ import annotations
 
 import torch
-from torch import nn
 from transformers import LlamaForCausalLM
 
 WRITERS = ("o_proj.weight", "down_proj.weight")
@@ -28,8 +27,5 @@ def grow(small: LlamaForCausalLM, large: LlamaForCausalLM) -> None:
         if name.endswith(WRITERS) or "embed" in name:
             weight.zero_()
         if name in known:
-            _place(weight, known[name] * (narrower if weight.dim() == 1 else 1.0))
-
-
-def _place(weight: nn.Parameter, part: torch.Tensor) -> None:
-    weight[tuple(slice(0, size) for size in part.shape)] = part
+            part = known[name]
+            weight[tuple(map(slice, part.shape))] = part * narrower if part.dim() == 1 else part
