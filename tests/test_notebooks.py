@@ -266,7 +266,8 @@ if not os.path.exists(marker):
     write(settings.notebooks / "00_a.ipynb", "a = 1")
     write(settings.notebooks / "01_slow.ipynb", f"marker = {str(started)!r}", slow)
     driver = (
-        "import sys; from pathlib import Path; from azr import cli, notebooks as n\n"
+        "import signal, sys; from pathlib import Path; from azr import cli, notebooks as n\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a suite in the background ignores it
         f"folder = Path({str(tmp_path)!r})\n"
         "settings = n.Settings('smoke', notebooks=folder / 'nb', runs=folder / 'runs')\n"
         "sys.exit(cli.guarded(lambda: n.run_notebooks(settings, ['00', '01'], 'azr')))"
