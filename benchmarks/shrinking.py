@@ -38,8 +38,6 @@ FOLDER = RUNS / "shrinking"
 TYPES = (TaskType.ABDUCTION, TaskType.DEDUCTION)
 ROLLOUTS = 16
 DRAWS = 500
-DEFAULT = {"rollout.batch": 32, "rollout.solves": 0, "rollout.rollouts": 4, "train.validate_every": 0}
-"""In what the default differs from the laptop profile: AZR's shares of proposals and solves."""
 
 
 # --- part 1: without training ----------------------------------------------------------------------------------------
@@ -218,7 +216,7 @@ def part_one(models: list[str], proposals: int, seed: int, figures: Path) -> Non
     """Sample what is not there, and write the three tables."""
     by_count, pressures, parts = [], [], []
     for name in models:
-        profile = override(load_profile("laptop"), DEFAULT | {"model.name": name})
+        profile = override(load_profile("laptop"), {"model.name": name})
         file = FOLDER / f"proposals-{name}-{config_hash(profile.rollout, proposals, seed, ROLLOUTS)}.csv"
         if not file.exists():
             FOLDER.mkdir(parents=True, exist_ok=True)
@@ -249,72 +247,97 @@ RUNS_OF_PART_TWO: dict[str, tuple[str, dict[str, object]]] = {
     "advantage by sequence": ("c", {"train.advantage_by": "sequence"}),
     "loss by sequence": ("c", {"train.loss_by": "sequence"}),
     "references from seeds": ("d", {"rollout.references_from": "seeds"}),
+    "32 proposals, 32 solves": ("f", {"rollout.batch": 32, "rollout.solves": 0}),
     "micro": ("e", {"model.name": "micro"}),
 }
+"""Suspect and settings of each: a to c as in part 1; d: references that get shorter; e: a weak base; f: the profile's
+shares of proposals and solves, where AZR has as many of one as of the other.
+"""
+STATEMENTS, VALID, HALF, SEED, STEP = range(5)
+"""Columns of ``halves``."""
 
 
 def part_two(seeds: int, jobs: int, changes: dict[str, object], only: list[str], figures: Path) -> None:
-    """Train what is missing, and write how the statement count of valid proposals moved."""
-    plan = {name: RUNS_OF_PART_TWO[name] for name in only}
-    work, folders = [], {}
-    for name, (_, settings) in plan.items():
-        values = changes | settings
-        stamp = config_hash(values)
-        options = [f"--set={key}={json.dumps(value)}" for key, value in values.items()]
-        for seed in range(seeds):
-            folder = FOLDER / f"{name.replace(' ', '-')}-{stamp}-seed{seed}"
-            folders[name, seed] = folder
-            command = ("train", "selfplay", "--profile", "laptop", "--seed", str(seed), "--out", str(folder), *options)
-            work.append(Job(f"{name} seed {seed}", (command,)))
+    """Train what is missing, and write how the statement count of valid proposals moved, and validation accuracy.
+
+    Runs of one seed start from the same buffer and draw the same problems, so differences are taken within seeds.
+    """
+    folders = {
+        (name, seed): FOLDER / f"{name.replace(' ', '-')}-{config_hash(changes | settings)}-seed{seed}"
+        for seed in range(seeds)
+        for name, (_, settings) in RUNS_OF_PART_TWO.items()
+        if name in only
+    }
+    work = []
+    for (name, seed), folder in folders.items():
+        options = [f"--set={key}={json.dumps(value)}" for key, value in (changes | RUNS_OF_PART_TWO[name][1]).items()]
+        train = ("train", "selfplay", "--profile", "laptop", "--seed", str(seed), "--out", str(folder), *options)
+        work.append(Job(f"{name} seed {seed}", (train, ("evaluate", str(folder), "--split", "validation"))))
     run_jobs(work, jobs, threads=1)
     rows, reference = [], None
-    for name, (suspect, settings) in plan.items():
-        table = pd.concat([quarters(folders[name, seed]).assign(seed=seed) for seed in range(seeds)])
-        changes_by_seed = [change(own) for _, own in table.groupby("seed")]
-        reference = changes_by_seed if reference is None else reference
-        over_seeds = t_interval(changes_by_seed)
-        against = t_interval(np.subtract(changes_by_seed, reference))
-        clusters = table.groupby(["seed", "step"]).ngroup()
-        kept = table[["quarter", "statements", "valid"]].to_numpy(dtype=float)
-        over_steps = cluster_interval(kept, clusters, np.random.default_rng(0), statistic=change_of, num_draws=DRAWS)
-        of_runs = table[table.valid].groupby(["seed", "quarter"]).statements.mean()
-        ends = of_runs.groupby("quarter").mean()
-        valid = table.groupby("quarter").valid.mean()
+    for name in only:
+        suspect, settings = RUNS_OF_PART_TWO[name]
+        table = np.concatenate([halves(folders[name, seed], seed) for seed in range(seeds)])
+        own = {
+            "change": of_seeds(table, change),
+            "statements": of_seeds(table, second_half),
+            "accuracy": np.array([accuracy(folders[name, seed]) for seed in range(seeds)]),
+        }
+        reference = reference or own
+        clusters = np.unique(table[:, [SEED, STEP]], axis=0, return_inverse=True)[1].ravel()
+        over_steps = cluster_interval(table, clusters, np.random.default_rng(0), statistic=change, num_draws=DRAWS)
+        valid = [table[table[:, HALF] == half, VALID].mean() for half in (1, 2)]
         rows.append(
             {"variant": name, "suspect": suspect, "settings": json.dumps(settings), "seeds": seeds}
-            | {"first": ends[1], "last": ends[4], "change": over_seeds.estimate}
-            | {"low": over_seeds.low, "high": over_seeds.high}
-            | {"low_over_steps": over_steps.low, "high_over_steps": over_steps.high}
-            | {"against": next(iter(plan)), "difference": against.estimate}
-            | {"difference_low": against.low, "difference_high": against.high}
-            | {"valid_first": valid[1], "valid_last": valid[4], "proposals": len(table)}
+            | {"first": own["statements"].mean() - own["change"].mean(), "second": own["statements"].mean()}
+            | interval("change", own["change"])
+            | {"change_low_over_steps": over_steps.low, "change_high_over_steps": over_steps.high}
+            | {"against": only[0]}
+            | interval("difference", own["statements"] - reference["statements"])
+            | {"valid_first": valid[0], "valid_second": valid[1], "proposals": len(table)}
+            | {"accuracy": own["accuracy"].mean()}
+            | interval("accuracy_difference", own["accuracy"] - reference["accuracy"])
         )
     write(pd.DataFrame(rows), "training", figures)
 
 
-def quarters(folder: Path) -> pd.DataFrame:
-    """Proposals of deduction and abduction in the first and the last quarter of a run's steps."""
+def halves(folder: Path, seed: int) -> np.ndarray:
+    """A run's proposals of deduction and abduction: statements, validity, half of the run (1 or 2), seed, step."""
     fates = [json.loads(line) for line in (folder / "proposals.jsonl").read_text().splitlines()]
+    last = max(fate["step"] for fate in fates)
     rows = [
-        (fate["step"], statements_of(fate["response"]), fate["fate"] == "valid")
+        (statements_of(fate["response"]), fate["fate"] == "valid", 1 + (2 * fate["step"] > last), seed, fate["step"])
         for fate in fates
         if fate["task_type"] in TYPES
     ]
-    table = pd.DataFrame(rows, columns=["step", "statements", "valid"])
-    quarter = np.ceil(4 * table.step / table.step.max()).astype(int)
-    return table.assign(quarter=quarter)[quarter.isin([1, 4])]
+    return np.array(rows, dtype=float)
 
 
-def change_of(rows: np.ndarray) -> float:
-    """Mean statements of valid proposals, last quarter minus first, of rows (quarter, statements, valid)."""
-    valid = rows[rows[:, 2] == 1]
-    first, last = valid[valid[:, 0] == 1, 1], valid[valid[:, 0] == 4, 1]
-    return float(last.mean() - first.mean()) if len(first) and len(last) else np.nan
+def second_half(rows: np.ndarray) -> float:
+    """Mean statements of valid proposals in the second half of training, of rows as ``halves`` has them."""
+    return float(rows[(rows[:, VALID] == 1) & (rows[:, HALF] == 2), STATEMENTS].mean())
 
 
-def change(table: pd.DataFrame) -> float:
-    """The same of one run's table."""
-    return change_of(table[["quarter", "statements", "valid"]].to_numpy(dtype=float))
+def change(rows: np.ndarray) -> float:
+    """The same minus the mean of the first half."""
+    return second_half(rows) - float(rows[(rows[:, VALID] == 1) & (rows[:, HALF] == 1), STATEMENTS].mean())
+
+
+def of_seeds(rows: np.ndarray, statistic: Callable[[np.ndarray], float]) -> np.ndarray:
+    """The statistic of each seed's rows."""
+    return np.array([statistic(rows[rows[:, SEED] == seed]) for seed in np.unique(rows[:, SEED])])
+
+
+def accuracy(folder: Path) -> float:
+    """pass@1 on the validation problems, all task types."""
+    counts = pd.read_csv(folder / "validation.csv")
+    return float((counts.c / counts.n).mean())
+
+
+def interval(name: str, values: np.ndarray) -> dict[str, float]:
+    """The mean over seeds with its 95 % t interval, as columns of the table."""
+    of_mean = t_interval(values)
+    return {name: of_mean.estimate, f"{name}_low": of_mean.low, f"{name}_high": of_mean.high}
 
 
 def write(table: pd.DataFrame, name: str, figures: Path) -> None:
@@ -332,18 +355,15 @@ def main() -> None:
     parser.add_argument("--figures", type=Path, default=ROOT / "figures", help="where the tables go")
     parser.add_argument("--models", nargs="+", default=["nano"], help="part 1: whose proposals (nano micro)")
     parser.add_argument("--proposals", type=int, default=1500, help="part 1: how many, half of them of each type")
-    parser.add_argument("--seeds", type=int, default=2, help="part 2: runs of each variant")
+    parser.add_argument("--seeds", type=int, default=4, help="part 2: runs of each variant, at least 2")
     parser.add_argument("--steps", type=int, default=24, help="part 2: steps of a run")
-    parser.add_argument(
-        "--batch", type=int, default=DEFAULT["rollout.batch"], help="part 2: proposals a task type and step"
-    )
     parser.add_argument("--jobs", type=int, default=2, help="part 2: runs side by side")
     parser.add_argument("--only", nargs="+", default=list(RUNS_OF_PART_TWO), choices=RUNS_OF_PART_TWO, metavar="NAME")
     args = parser.parse_args()
     if args.part == 1:
         part_one(args.models, args.proposals, 0, args.figures)
     else:
-        changes = DEFAULT | {"train.steps": args.steps, "rollout.batch": args.batch}
+        changes = {"train.validate_every": 0, "train.steps": args.steps}
         part_two(args.seeds, args.jobs, changes, args.only, args.figures)
 
 
