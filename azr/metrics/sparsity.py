@@ -22,11 +22,12 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import pandas as pd
 import torch
 
@@ -44,7 +45,7 @@ SETTINGS: tuple[tuple[str, Tolerance], ...] = tuple((dtype, atol) for dtype in D
 BF16_THRESHOLD = 1 / 256
 """Half a unit in the last of bfloat16's eight bits, relative to the smallest number with that exponent."""
 
-_CHUNK = 2**18  # elements: the float32 copies of a piece stay in the processor's cache
+_CHUNK = 2**16  # elements: the float32 copies of a piece stay in the processor's cache
 _LAYER = re.compile(r"(?:^|\.)(?:layers|layer|h|blocks|block)\.(\d+)\.")
 
 
@@ -293,28 +294,39 @@ def tolerance_name(atol: Tolerance) -> str:
 
 def _unchanged(old: torch.Tensor, new: torch.Tensor, settings: Sequence[tuple[str, Tolerance]]) -> list[int]:
     """Unchanged elements under each setting; in pieces, so that no copy of the tensors is made."""
-    rounded = old.dtype == new.dtype == torch.bfloat16  # then float32 sees the same numbers
-    wanted: dict[str, dict[Tolerance, list[int]]] = {}
-    for i, (dtype, atol) in enumerate(settings):
-        wanted.setdefault("bfloat16" if rounded else dtype, {}).setdefault(atol, []).append(i)
-    totals = [0] * len(settings)
-    for a, b in zip(old.reshape(-1).split(_CHUNK), new.reshape(-1).split(_CHUNK), strict=True):
-        for dtype, tolerances in wanted.items():
-            x, y = a.to(DTYPES[dtype]), b.to(a.device, DTYPES[dtype])
-            if any(atol != 0 for atol in tolerances):
-                x, y = x.float(), y.float()  # exact for bfloat16; differences must not be rounded again
-                change = (y - x).abs_()
-            for atol, places in tolerances.items():
-                if atol == 0:
-                    same = x == y
-                elif atol == "relative":
-                    same = change <= x.abs().mul_(BF16_THRESHOLD)
-                else:
-                    same = change <= atol
-                count = int(same.count_nonzero())
-                for i in places:
-                    totals[i] += count
-    return totals
+    if old.dtype == new.dtype == torch.bfloat16:  # then float32 sees the same numbers
+        settings = [("bfloat16", atol) for _, atol in settings]
+    size = min(_CHUNK, old.numel())
+    scratch, same = torch.empty(2, size), np.empty(size, dtype=bool)
+    totals: Counter[tuple[str, Tolerance]] = Counter()
+    for a, b in zip(old.reshape(-1).split(size), new.reshape(-1).split(size), strict=True):
+        x, y = scratch[:, : len(a)]
+        for dtype in dict(settings):
+            x.copy_(a.to(DTYPES[dtype]))  # float32 holds bfloat16 exactly: differences are not rounded again
+            y.copy_(b.to(DTYPES[dtype]))
+            wanted = {atol for its_dtype, atol in settings if its_dtype == dtype}
+            for atol, count in _counts(x.numpy(), y.numpy(), same[: len(a)], wanted):
+                totals[dtype, atol] += count
+    return [totals[setting] for setting in settings]
+
+
+def _counts(
+    x: np.ndarray, y: np.ndarray, same: np.ndarray, tolerances: set[Tolerance]
+) -> Iterator[tuple[Tolerance, int]]:
+    """Elements of float32 ``x`` and ``y`` that are equal by each tolerance; overwrites all three arrays.
+
+    In NumPy, which compares and counts several times as fast as PyTorch on a CPU, and in place: making arrays would
+    take as long as comparing them.
+    """
+    if 0 in tolerances:
+        yield 0, int(np.count_nonzero(np.equal(x, y, out=same)))
+    with np.errstate(invalid="ignore", over="ignore"):  # inf - inf
+        change = np.abs(np.subtract(y, x, out=y), out=y)
+    for atol in tolerances - {0, "relative"}:
+        yield atol, int(np.count_nonzero(np.less_equal(change, atol, out=same)))
+    if "relative" in tolerances:
+        bound = np.multiply(np.abs(x, out=x), BF16_THRESHOLD, out=x)
+        yield "relative", int(np.count_nonzero(np.less_equal(change, bound, out=same)))
 
 
 def _short(dtype: torch.dtype) -> str:
