@@ -170,8 +170,8 @@ class Profile:
     """A second, larger model on which the study is repeated, as the paper has 3B and 7B; empty for none."""
     larger_seeds: int = 1
     """Training seeds of each arm of it."""
-    skip: str = ""
-    """Arms, with blanks between them, that the notebooks leave out for time."""
+    larger_skip: str = ""
+    """Arms, with blanks between them, of which the notebooks leave the larger model out, for time."""
     threads: int = 1
     """CPU threads of one training or measuring process; repeating a result to the digit needs the same number."""
     model: ModelConfig = field(default_factory=ModelConfig)

@@ -45,7 +45,7 @@ A run of self-play has ``curriculum`` besides, by ``azr curriculum``.
 
 
 def jobs_for(arms: Sequence[str], profile: Profile, runs: Path) -> list[Job]:
-    """One job for each arm and seed (train, then measure) and one that measures the base model."""
+    """One job for each arm and seed (train, then measure) and one for each measure of the base model."""
     possible = [*MEASURES, "curriculum"] if profile.evaluation.exact_problems else ["test", "validation", "curriculum"]
     model = profile.model.name
     options = ("--profile", profile.name, "--runs", str(runs), *_settings(profile))
@@ -63,10 +63,11 @@ def jobs_for(arms: Sequence[str], profile: Profile, runs: Path) -> list[Job]:
                 command += ("then", "curriculum", str(folder), *evaluation)
             makes = (folder / "done.json", *(folder / f"{name}.csv" for name in measures))
             jobs.append(Job(f"{Path(model).name} {folder.name}", (command,), makes))
-    of_base = [name for name in possible if name in MEASURES]
-    flags = [flag for name in of_base for flag in MEASURES[name]]
-    makes = tuple(base_folder(runs, profile.name, model) / f"{name}.csv" for name in of_base)
-    return [*jobs, Job(f"{Path(model).name} base", (("evaluate", model, *flags, *options),), makes)]
+    for name in (name for name in possible if name in MEASURES):
+        command = ("evaluate", model, *MEASURES[name], *options)
+        table = base_folder(runs, profile.name, model) / f"{name}.csv"
+        jobs.append(Job(f"{Path(model).name} base {name}", (command,), (table,)))
+    return jobs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,9 +95,10 @@ class Study:
         changes = {"model.name": profile.larger, "seeds": profile.larger_seeds, "larger": ""}
         return self, dataclasses.replace(self, profile=override(profile, changes), suffix="_larger")
 
-    def arms(self, *names: str) -> list[str]:
-        """Those of the arms that the profile does not skip."""
-        return [name for name in names if name not in self.profile.skip.split()]
+    def arms(self, names: Sequence[str]) -> list[str]:
+        """Those of the arms that this model trains: the larger one may skip some."""
+        skipped = self.profile.larger_skip.split() if self.suffix else []
+        return [name for name in names if name not in skipped]
 
     @property
     def exact(self) -> bool:
@@ -111,7 +113,7 @@ class Study:
         """
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         side_by_side = self.jobs or max(1, cores // self.profile.threads)
-        jobs = [job for size in self.sizes[::-1] for job in jobs_for(arms, size.profile, self.runs)]
+        jobs = [job for size in self.sizes[::-1] for job in jobs_for(size.arms(arms), size.profile, self.runs)]
         past = PastJobs(self.runs / self.profile.name / "jobs.json")
         run_jobs([job for job in jobs if job not in past], side_by_side, self.profile.threads, past.add)
 

@@ -28,11 +28,12 @@ def parts(job: Job) -> list[tuple[str, ...]]:
 def test_each_arm_and_seed_is_trained_then_measured_and_the_base_once(tmp_path):
     profile = override(Profile("smoke"), {"seeds": 2, "train.learning_rate": 1e-4, "model.full": True})
     jobs = jobs_for(["sft"], profile, tmp_path)
-    assert [job.name for job in jobs] == ["nano sft-seed0", "nano sft-seed1", "nano base"]
+    of_base = ["nano base test", "nano base validation"]
+    assert [job.name for job in jobs] == ["nano sft-seed0", "nano sft-seed1", *of_base]
     train, measure = parts(jobs[1])
     assert train[:4] == ("train", "sft", "--seed", "1")
     assert measure[:4] == ("evaluate", str(tmp_path / "smoke" / "nano" / "sft-seed1"), "--split", "test")
-    assert jobs[2].commands[0][:2] == ("evaluate", "nano")
+    assert jobs[2].commands[0][:4] == ("evaluate", "nano", "--split", "test")
 
 
 @pytest.mark.parametrize("changes", [{}, {"train.learning_rate": 1e-5, "model.full": True, "rollout.batch": 4}])
@@ -102,7 +103,7 @@ def test_what_is_missing_is_made_by_as_many_processes_as_fit(small_study, monkey
     monkeypatch.setattr(study, "run_jobs", lambda jobs, side_by_side, threads, ended: made.append((jobs, side_by_side)))
     small_study.ensure(["selfplay"])
     Study(small_study.profile, small_study.runs, small_study.figures, jobs=7).ensure([])
-    assert [len(jobs) for jobs, _ in made] == [3, 1]
+    assert [len(jobs) for jobs, _ in made] == [5, 3]
     assert made[0][1] == len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else made[0][1] >= 1
     assert made[1][1] == 7
 
@@ -118,14 +119,14 @@ def test_a_study_from_a_notebooks_parameters(tmp_path):
 
 def test_what_is_measured_of_an_arm_is_measured_by_the_process_that_trains_it(tmp_path):
     profile = override(load_profile("smoke"), {"seeds": 1})
-    run, full, base = jobs_for(["selfplay", "selfplay-full"], profile, tmp_path)
+    run, full, *base = jobs_for(["selfplay", "selfplay-full"], profile, tmp_path)
     folder = str(tmp_path / "smoke" / "nano" / "selfplay-seed0")
     options = ("--split", "test", "--split", "validation", "--exact")
     assert parts(run)[1][:7] == ("evaluate", folder, *options)
     assert "--set=evaluation.samples=16" in parts(run)[1]
     assert parts(run)[2][:2] == ("curriculum", folder)
     assert [path.name for path in run.makes] == ["done.json", *(f"{m}.csv" for m in arm_measures("selfplay"))]
-    assert base.commands[0][:7] == ("evaluate", "nano", *options)
+    assert [flag for job in base for flag in job.commands[0][2 : job.commands[0].index("--profile")]] == [*options]
     assert len(parts(full)) == 1
 
 
@@ -153,11 +154,17 @@ def test_the_larger_models_jobs_start_first(small_study, monkeypatch):
     monkeypatch.setattr(study, "run_jobs", lambda jobs, *_: made.extend(job.name for job in jobs))
     profile = override(small_study.profile, {"larger": "micro", "seeds": 1})
     Study(profile, small_study.runs, small_study.figures).ensure(["rlvr"])
-    assert made == ["micro rlvr-seed0", "micro base", "nano rlvr-seed0", "nano base"]
+    jobs = ["rlvr-seed0", "base test", "base validation", "base exact"]
+    assert made == [f"{model} {job}" for model in ("micro", "nano") for job in jobs]
 
 
-def test_a_profile_may_skip_arms():
-    profile = override(load_profile("smoke"), {"skip": "frozen-strict half"})
-    study = Study(profile, Path("runs"), Path("figures"))
-    assert study.arms("selfplay", "frozen-strict", "frozen", "half") == ["selfplay", "frozen"]
-    assert open_study("smoke").arms("selfplay", "frozen-strict") == ["selfplay", "frozen-strict"]
+def test_the_larger_model_may_skip_arms(small_study, monkeypatch):
+    made = []
+    monkeypatch.setattr(study, "run_jobs", lambda jobs, *_: made.extend(job.name for job in jobs))
+    profile = override(small_study.profile, {"larger": "micro", "seeds": 1, "larger_skip": "frozen-strict half"})
+    opened = Study(profile, small_study.runs, small_study.figures)
+    opened.ensure(["frozen-strict", "frozen", "half"])
+    assert [name for name in made if "base" not in name] == [
+        "micro frozen-seed0", "nano frozen-strict-seed0", "nano frozen-seed0", "nano half-seed0",
+    ]  # fmt: skip
+    assert [size.arms(["half", "sft"]) for size in opened.sizes] == [["half", "sft"], ["sft"]]
