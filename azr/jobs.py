@@ -18,7 +18,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from multiprocessing import forkserver
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import TextIO
@@ -91,7 +91,9 @@ def run_jobs(
                 for line in output:
                     tail = [*tail[1 - LAST_LINES :], line.rstrip()]
                     lines.put(line.rstrip())
-            process.join()
+            wait([process.sentinel])
+            with _lock:
+                process.join()
             running.discard(process)
             if process.exitcode == 0:
                 ended(job)
@@ -126,7 +128,10 @@ def run_jobs(
         raise JobError(failures[0])
 
 
-_start_lock = threading.Lock()
+_lock = threading.Lock()
+"""Held where a process is started or joined. Starting collects what is handed over in one place, and asks after all
+other processes; of two threads that ask after one at the same time, one learns nothing and takes it as exit code 255.
+"""
 _context = multiprocessing.get_context("forkserver")
 
 
@@ -154,7 +159,7 @@ def _start(job: Job, command: Callable[[Sequence[str]], int], threads: int) -> t
     """The job's process, and its output to read."""
     receiving, sending = _context.Pipe(duplex=False)
     process = _context.Process(target=_do, args=(job.commands, command, threads, sending), name=job.name)
-    with _start_lock:  # what is handed over to the server is collected in one place
+    with _lock:
         process.start()
     sending.close()
     output = os.fdopen(os.dup(receiving.fileno()), encoding="utf-8", errors="replace")

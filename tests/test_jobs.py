@@ -40,6 +40,14 @@ def test_every_job_runs_however_few_run_side_by_side(tmp_path, capsys):
     assert len(list(tmp_path.glob("done*"))) == 5
 
 
+def at_once(command: Sequence[str]) -> int:
+    return 0
+
+
+def test_jobs_that_end_while_others_start_have_run(tmp_path):
+    jobs.run_jobs([Job(f"job{n}", (("",),)) for n in range(80)], 8, 1, command=at_once)
+
+
 def test_processes_are_told_how_many_threads_they_may_use(capsys):
     run_jobs([Job("job", (("echo $OMP_NUM_THREADS $TOKENIZERS_PARALLELISM",),))], 1, threads=3)
     assert capsys.readouterr().out == "3 false\n"
