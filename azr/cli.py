@@ -2,7 +2,6 @@
 
     azr doctor
     azr run --profile smoke
-    azr train sft --out FOLDER then evaluate FOLDER      one after the other, in one process: starting takes seconds
 
 A command's options and its function live beside its code: the module offers ``add_arguments(parser)`` and
 ``main(args) -> int``, and is imported only when its command is asked for, so that ``azr --help`` answers at once.
@@ -75,14 +74,9 @@ def build_parser(chosen: str | None) -> Parser:
 def run(argv: Sequence[str]) -> int:
     """Parse ``argv`` (without the program's name), do it, return the exit code.
 
-    Commands with ``then`` between them are done in order, up to the first that fails.
-
     Raises:
         UserError: unknown command or option, or what the command itself finds wrong.
     """
-    if "then" in argv:
-        at = list(argv).index("then")
-        return run(argv[:at]) or run(argv[at + 1 :])
     chosen = next((word for word in argv if not word.startswith("-")), None)
     command = next((command for command in COMMANDS if command.name == chosen), None)
     if chosen is not None and command is None:

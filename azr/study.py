@@ -56,13 +56,13 @@ def jobs_for(arms: Sequence[str], profile: Profile, runs: Path) -> list[Job]:
         flags = [flag for name in measures if name in MEASURES for flag in MEASURES[name]]
         for seed in range(profile.seeds):
             folder = run_folder(runs, profile.name, model, arm, seed)
-            command: tuple[str, ...] = ("train", arm, "--seed", str(seed), *options)
+            commands: list[tuple[str, ...]] = [("train", arm, "--seed", str(seed), *options)]
             if flags:
-                command += ("then", "evaluate", str(folder), *flags, *evaluation)
+                commands.append(("evaluate", str(folder), *flags, *evaluation))
             if "curriculum" in measures:
-                command += ("then", "curriculum", str(folder), *evaluation)
+                commands.append(("curriculum", str(folder), *evaluation))
             makes = (folder / "done.json", *(folder / f"{name}.csv" for name in measures))
-            jobs.append(Job(f"{Path(model).name} {folder.name}", (command,), makes))
+            jobs.append(Job(f"{Path(model).name} {folder.name}", tuple(commands), makes))
     for name in (name for name in possible if name in MEASURES):
         command = ("evaluate", model, *MEASURES[name], *options)
         table = base_folder(runs, profile.name, model) / f"{name}.csv"

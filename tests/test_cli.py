@@ -162,14 +162,3 @@ def test_the_doctor_names_mistakes(options, said, capsys):
     shown = capsys.readouterr()
     assert said in shown.err
     assert shown.err.count("\n") == 1
-
-
-def test_commands_after_then_run_in_order_up_to_the_first_that_fails(monkeypatch):
-    done = []
-    module = importlib.import_module("azr.doctor")
-    monkeypatch.setattr(module, "main", lambda args: done.append(args.command) or int(len(done) == 2))
-    assert cli.run(["doctor", "then", "doctor", "then", "doctor"]) == 1
-    assert done == ["doctor", "doctor"]
-    with pytest.raises(UserError, match="there is no command 'fly'"):
-        cli.run(["fly", "then", "doctor"])
-    assert len(done) == 2

@@ -14,15 +14,8 @@ import pytest
 from azr import study
 from azr.arms import arm_measures
 from azr.config import Profile, load_profile, override
-from azr.study import Job, Study, gains, jobs_for, open_study
+from azr.study import Study, gains, jobs_for, open_study
 from azr.training.cli import add_profile_arguments, chosen_profile
-
-
-def parts(job: Job) -> list[tuple[str, ...]]:
-    """What a job's one process does, in order."""
-    (command,) = job.commands
-    words = " ".join(command).split(" then ")
-    return [tuple(part.split()) for part in words]
 
 
 def test_each_arm_and_seed_is_trained_then_measured_and_the_base_once(tmp_path):
@@ -30,7 +23,7 @@ def test_each_arm_and_seed_is_trained_then_measured_and_the_base_once(tmp_path):
     jobs = jobs_for(["sft"], profile, tmp_path)
     of_base = ["nano base test", "nano base validation"]
     assert [job.name for job in jobs] == ["nano sft-seed0", "nano sft-seed1", *of_base]
-    train, measure = parts(jobs[1])
+    train, measure = jobs[1].commands
     assert train[:4] == ("train", "sft", "--seed", "1")
     assert measure[:4] == ("evaluate", str(tmp_path / "smoke" / "nano" / "sft-seed1"), "--split", "test")
     assert jobs[2].commands[0][:4] == ("evaluate", "nano", "--split", "test")
@@ -122,12 +115,12 @@ def test_what_is_measured_of_an_arm_is_measured_by_the_process_that_trains_it(tm
     run, full, *base = jobs_for(["selfplay", "selfplay-full"], profile, tmp_path)
     folder = str(tmp_path / "smoke" / "nano" / "selfplay-seed0")
     options = ("--split", "test", "--split", "validation", "--exact")
-    assert parts(run)[1][:7] == ("evaluate", folder, *options)
-    assert "--set=evaluation.samples=16" in parts(run)[1]
-    assert parts(run)[2][:2] == ("curriculum", folder)
+    assert run.commands[1][:7] == ("evaluate", folder, *options)
+    assert "--set=evaluation.samples=16" in run.commands[1]
+    assert run.commands[2][:2] == ("curriculum", folder)
     assert [path.name for path in run.makes] == ["done.json", *(f"{m}.csv" for m in arm_measures("selfplay"))]
     assert [flag for job in base for flag in job.commands[0][2 : job.commands[0].index("--profile")]] == [*options]
-    assert len(parts(full)) == 1
+    assert len(full.commands) == 1
 
 
 def test_a_profile_without_exact_problems_measures_none_exactly(tmp_path):
