@@ -7,8 +7,9 @@ Part 1 samples proposals of the untrained model from a seeded buffer, estimates 
 asks what one policy-gradient step does to the statement count S. Row i enters the update as w_i times the gradient of
 its log-probability, w its advantage times its group's balance, so to first order the mean of S moves with Cov(w, S)
 over rows: below 0, programs get shorter. Weights that are shared by all tokens see a long response more often; the
-same covariance over tokens is the other extreme. Part 2 trains. Both write figures/table05_shrinking_*.csv; samples and
-runs are kept in runs/shrinking. Left out: induction, whose proposals have no program; Adam; the solver's gradient.
+same covariance over tokens is the other extreme. Part 1 writes figures/table05_shrinking_*.csv; part 2 trains, and
+draws figures/fig05_shrinking. Samples and runs are kept in runs/shrinking. Left out: induction, whose proposals have no
+program; Adam; the solver's gradient.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from scipy.special import comb
 
 from azr.advantages import group_balance, task_relative_advantages
 from azr.config import Profile, config_hash, load_profile, override
+from azr.figures.shrinking import plot_shrinking
+from azr.figures.style import save, use_style
 from azr.jobs import Job, run_jobs
 from azr.metrics.curriculum import statement_count
 from azr.metrics.stats import percentile_interval, t_interval
@@ -278,6 +281,7 @@ def part_two(seeds: int, jobs: int, changes: dict[str, object], only: list[str],
     for name in only:
         suspect, settings = RUNS_OF_PART_TWO[name]
         table = np.concatenate([halves(folders[name, seed], seed) for seed in range(seeds)])
+        other_model = np.nan if "model.name" in settings else 0.0  # no difference is taken between models
         own = {
             "change": of_seeds(table, change),
             "statements": of_seeds(table, second_half),
@@ -289,16 +293,21 @@ def part_two(seeds: int, jobs: int, changes: dict[str, object], only: list[str],
         valid = [table[table[:, HALF] == half, VALID].mean() for half in (1, 2)]
         rows.append(
             {"variant": name, "suspect": suspect, "settings": json.dumps(settings), "seeds": seeds}
+            | {"steps": int(table[:, STEP].max())}
             | {"first": own["statements"].mean() - own["change"].mean(), "second": own["statements"].mean()}
             | interval("change", own["change"])
             | {"change_low_over_steps": over_steps.low, "change_high_over_steps": over_steps.high}
-            | {"against": only[0]}
-            | interval("difference", own["statements"] - reference["statements"])
+            | interval("difference", own["statements"] - reference["statements"] + other_model)
             | {"valid_first": valid[0], "valid_second": valid[1], "proposals": len(table)}
             | {"accuracy": own["accuracy"].mean()}
-            | interval("accuracy_difference", own["accuracy"] - reference["accuracy"])
+            | interval("accuracy_difference", own["accuracy"] - reference["accuracy"] + other_model)
         )
-    write(pd.DataFrame(rows), "training", figures)
+    table = pd.DataFrame(rows)
+    print(table.drop(columns="settings").round(3).to_string(index=False))
+    use_style()
+    save(
+        plot_shrinking(table, "nano (but for the row micro), laptop profile, T = 1"), "fig05_shrinking", table, figures
+    )
 
 
 def halves(folder: Path, seed: int) -> np.ndarray:
