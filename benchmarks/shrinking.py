@@ -284,7 +284,7 @@ def part_two(seeds: int, jobs: int, changes: dict[str, object], only: list[str],
         other_model = np.nan if "model.name" in settings else 0.0  # no difference is taken between models
         own = {
             "change": of_seeds(table, change),
-            "statements": of_seeds(table, second_half),
+            "statements": of_seeds(table, partial(mean_of_half, half=2)),
             "accuracy": np.array([accuracy(folders[name, seed]) for seed in range(seeds)]),
         }
         reference = reference or own
@@ -322,14 +322,14 @@ def halves(folder: Path, seed: int) -> np.ndarray:
     return np.array(rows, dtype=float)
 
 
-def second_half(rows: np.ndarray) -> float:
-    """Mean statements of valid proposals in the second half of training, of rows as ``halves`` has them."""
-    return float(rows[(rows[:, VALID] == 1) & (rows[:, HALF] == 2), STATEMENTS].mean())
+def mean_of_half(rows: np.ndarray, half: int) -> float:
+    """Mean statements of valid proposals in a half of training, of rows as ``halves`` has them."""
+    return float(rows[(rows[:, VALID] == 1) & (rows[:, HALF] == half), STATEMENTS].mean())
 
 
 def change(rows: np.ndarray) -> float:
-    """The same minus the mean of the first half."""
-    return second_half(rows) - float(rows[(rows[:, VALID] == 1) & (rows[:, HALF] == 1), STATEMENTS].mean())
+    """The second half's mean minus the first's."""
+    return mean_of_half(rows, 2) - mean_of_half(rows, 1)
 
 
 def of_seeds(rows: np.ndarray, statistic: Callable[[np.ndarray], float]) -> np.ndarray:

@@ -44,8 +44,10 @@ def at_once(command: Sequence[str]) -> int:
     return 0
 
 
-def test_jobs_that_end_while_others_start_have_run(tmp_path):
-    jobs.run_jobs([Job(f"job{n}", (("",),)) for n in range(80)], 8, 1, command=at_once)
+def test_jobs_that_end_while_others_start_have_run():
+    many, ended = [Job(f"job{n}", (("",),)) for n in range(80)], []
+    jobs.run_jobs(many, 8, 1, ended.append, at_once)
+    assert sorted(job.name for job in ended) == sorted(job.name for job in many)
 
 
 def test_processes_are_told_how_many_threads_they_may_use(capsys):

@@ -18,7 +18,7 @@ from azr.figures.style import METHOD_COLORS, count_of, finish, require_columns
 PANELS = {
     "change": "statements, second half − first",
     "difference": "statements, variant − default",
-    "accuracy_difference": "validation accuracy, variant − default",
+    "accuracy_difference": "accuracy, variant − default",
 }
 """What a panel shows: the column of its estimates and its title; intervals are in ``<column>_low`` and ``_high``."""
 
@@ -48,10 +48,12 @@ def plot_shrinking(table: pd.DataFrame, note: str = "") -> Figure:
             reach = [[estimate - low], [high - estimate]]
             ax.errorbar([estimate], [height], xerr=reach, fmt="o", color=color, ms=4.5, capsize=3)
         ax.set_title(title)
+        ax.locator_params(axis="x", nbins=5)
     panels[0].set_yticks(heights, table["variant"])
     caption = (
         f"Valid deduction and abduction proposals; {count_of(int(table.seeds.min()), 'training seed')} of "
         f"{int(table.steps.iloc[0])} steps a variant, paired by seed; bars: 95 % t-interval over seeds, blue where it "
-        f"leaves out 0. Second panel: second half of training. {note}"
+        f"leaves out 0, not adjusted for the number of rows. Second panel: second half of training; third: validation "
+        f"problems, after it. {note}"
     )
     return finish(figure, caption)

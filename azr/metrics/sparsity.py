@@ -320,6 +320,8 @@ def _counts(
     """
     if 0 in tolerances:
         yield 0, int(np.count_nonzero(np.equal(x, y, out=same)))
+    if tolerances == {0}:
+        return
     with np.errstate(invalid="ignore", over="ignore"):  # inf - inf
         change = np.abs(np.subtract(y, x, out=y), out=y)
     for atol in tolerances - {0, "relative"}:

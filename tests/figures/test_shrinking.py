@@ -7,14 +7,14 @@ import pytest
 from azr.figures.shrinking import PANELS, plot_shrinking
 
 
-def table(**changes: list[float]) -> pd.DataFrame:
+def table() -> pd.DataFrame:
     """The default, a variant that differs from it, one that does not, and another model."""
     columns = {"variant": ["default", "other", "like it", "micro"], "seeds": 4, "steps": 24}
     for name in PANELS:
         columns |= {name: [0.0, -0.5, 0.1, np.nan]}
         columns |= {f"{name}_low": [0.0, -0.7, -0.1, np.nan], f"{name}_high": [0.0, -0.3, 0.3, np.nan]}
     columns |= {"change": [-0.4, -0.9, -0.3, -0.2], "change_low": [-0.6, -1.1, -0.5, -0.5]}
-    return pd.DataFrame(columns | {"change_high": [-0.2, -0.7, -0.1, 0.1]} | changes)
+    return pd.DataFrame(columns | {"change_high": [-0.2, -0.7, -0.1, 0.1]})
 
 
 def test_a_panel_has_a_point_of_every_variant_that_can_be_compared():
