@@ -2,14 +2,16 @@
 
     python benchmarks/shrinking.py --part 1             # no training: a few CPU minutes with nano
     python benchmarks/shrinking.py --part 2 --jobs 2    # short runs, one suspect at a time; continues where it stopped
+    python benchmarks/shrinking.py --part 2 --steps 96 --seeds 4 --only default "proposer not trained"
 
 Part 1 samples proposals of the untrained model from a seeded buffer, estimates their solve rate with 16 rollouts, and
 asks what one policy-gradient step does to the statement count S. Row i enters the update as w_i times the gradient of
 its log-probability, w its advantage times its group's balance, so to first order the mean of S moves with Cov(w, S)
 over rows: below 0, programs get shorter. Weights that are shared by all tokens see a long response more often; the
-same covariance over tokens is the other extreme. Part 1 writes figures/table05_shrinking_*.csv; part 2 trains, and
-draws figures/fig05_shrinking. Samples and runs are kept in runs/shrinking. Left out: induction, whose proposals have no
-program; Adam; the solver's gradient.
+same covariance over tokens is the other extreme. Part 1 writes figures/table05_shrinking_*.csv.
+
+Part 2 trains, and draws figures/fig05_shrinking (with another number of steps, fig05_shrinking_<steps>_steps). Samples
+and runs are kept in runs/shrinking. Left out: induction, whose proposals have no program; Adam; the solver's gradient.
 """
 
 from __future__ import annotations
@@ -41,6 +43,8 @@ FOLDER = RUNS / "shrinking"
 TYPES = (TaskType.ABDUCTION, TaskType.DEDUCTION)
 ROLLOUTS = 16
 DRAWS = 500
+STEPS = 24
+"""Steps of a run of part 2, unless told otherwise: the laptop profile's."""
 
 
 # --- part 1: without training ----------------------------------------------------------------------------------------
@@ -251,10 +255,20 @@ RUNS_OF_PART_TWO: dict[str, tuple[str, dict[str, object]]] = {
     "loss by sequence": ("c", {"train.loss_by": "sequence"}),
     "references from seeds": ("d", {"rollout.references_from": "seeds"}),
     "32 proposals, 32 solves": ("f", {"rollout.batch": 32, "rollout.solves": 0}),
+    "b, c and d together": (
+        "bcd",
+        {
+            "rollout.rollouts": 16,
+            "train.proposer_reward": "learnability_equation",
+            "train.advantage_by": "sequence",
+            "rollout.references_from": "seeds",
+        },
+    ),
     "micro": ("e", {"model.name": "micro"}),
 }
 """Suspect and settings of each: a to c as in part 1; d: references that get shorter; e: a weak base; f: the profile's
-shares of proposals and solves, where AZR has as many of one as of the other.
+shares of proposals and solves, where AZR has as many of one as of the other; bcd: what is left of the push is that
+invalid proposals are paid -1.
 """
 STATEMENTS, VALID, HALF, SEED, STEP = range(5)
 """Columns of ``halves``."""
@@ -305,9 +319,8 @@ def part_two(seeds: int, jobs: int, changes: dict[str, object], only: list[str],
     table = pd.DataFrame(rows)
     print(table.drop(columns="settings").round(3).to_string(index=False))
     use_style()
-    save(
-        plot_shrinking(table, "nano (but for the row micro), laptop profile, T = 1"), "fig05_shrinking", table, figures
-    )
+    name = "fig05_shrinking" if changes["train.steps"] == STEPS else f"fig05_shrinking_{changes['train.steps']}_steps"
+    save(plot_shrinking(table, "nano (but for a row micro), laptop profile, T = 1"), name, table, figures)
 
 
 def halves(folder: Path, seed: int) -> np.ndarray:
@@ -365,7 +378,7 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", default=["nano"], help="part 1: whose proposals (nano micro)")
     parser.add_argument("--proposals", type=int, default=1500, help="part 1: how many, half of them of each type")
     parser.add_argument("--seeds", type=int, default=4, help="part 2: runs of each variant, at least 2")
-    parser.add_argument("--steps", type=int, default=24, help="part 2: steps of a run")
+    parser.add_argument("--steps", type=int, default=STEPS, help="part 2: steps of a run")
     parser.add_argument("--jobs", type=int, default=2, help="part 2: runs side by side")
     parser.add_argument("--only", nargs="+", default=list(RUNS_OF_PART_TWO), choices=RUNS_OF_PART_TWO, metavar="NAME")
     args = parser.parse_args()

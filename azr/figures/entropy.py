@@ -21,6 +21,7 @@ from azr.figures.style import (
     ROLE_COLORS,
     TASK_COLORS,
     count_of,
+    error_bars,
     finish,
     keep_to_data,
     known_first,
@@ -224,9 +225,9 @@ def _answers(ax: Axes, answers: pd.DataFrame) -> None:
     for i, method in enumerate(methods):
         rows = answers[answers["method"] == method].set_index("task_type").loc[tasks]
         x = np.arange(len(tasks)) + 0.2 * (i - (len(methods) - 1) / 2)
-        reach = (rows["difference"] - rows["low"], rows["high"] - rows["difference"])
+        bars = error_bars(rows["difference"], rows["low"], rows["high"])
         style = method_style(method, methods)
-        ax.errorbar(x, rows["difference"], yerr=reach, fmt=style["marker"], color=style["color"], ms=4, capsize=2)
+        ax.errorbar(x, rows["difference"], yerr=bars, fmt=style["marker"], color=style["color"], ms=4, capsize=2)
     ax.axhline(0, color="#444444", linewidth=1)
     ax.set_xticks(range(len(tasks)), tasks, rotation=20, ha="right")
     ax.set_xlim(-0.5, len(tasks) - 0.5)

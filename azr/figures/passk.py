@@ -17,7 +17,15 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.pyplot import subplots
 
-from azr.figures.style import METHOD_COLORS, TASK_COLORS, finish, known_first, method_style, require_columns
+from azr.figures.style import (
+    METHOD_COLORS,
+    TASK_COLORS,
+    error_bars,
+    finish,
+    known_first,
+    method_style,
+    require_columns,
+)
 from azr.metrics.passk import pass_at_k
 from azr.metrics.stats import Band, paired_seed_band, problem_band
 from azr.metrics.support import crossing_bootstrap
@@ -167,8 +175,8 @@ def _panel(ax: Axes, rows: pd.DataFrame, methods: list[str], samples: int) -> No
         mean = of_method[of_method["seed"] == "mean"].sort_values("k")
         if rows["k"].nunique() == 1:  # bands over a single k would have no width: bars, side by side
             x = mean["k"] * 1.06 ** (methods.index(method) - (len(methods) - 1) / 2)
-            reach = (mean["estimate"] - mean["low"], mean["high"] - mean["estimate"])
-            ax.errorbar(x, mean["estimate"], yerr=reach, color=style["color"], marker=style["marker"], capsize=3)
+            bars = error_bars(mean["estimate"], mean["low"], mean["high"])
+            ax.errorbar(x, mean["estimate"], yerr=bars, color=style["color"], marker=style["marker"], capsize=3)
             continue
         if not crowded:
             ax.fill_between(mean["k"], mean["low_simultaneous"], mean["high_simultaneous"], alpha=0.08, **fill)

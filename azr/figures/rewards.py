@@ -20,6 +20,7 @@ from azr.figures.style import (
     METHOD_COLORS,
     TASK_COLORS,
     count_of,
+    error_bars,
     finish,
     keep_to_data,
     known_first,
@@ -204,9 +205,9 @@ def _shapes(ax: Axes, rows: pd.DataFrame) -> None:
 def _final(ax: Axes, rows: pd.DataFrame) -> None:
     y = np.arange(len(rows))[::-1]
     for row, height in zip(rows.itertuples(), y, strict=True):
-        reach = [[row.value - row.low], [row.high - row.value]]
         color = TASK_COLORS.get(row.task_type, "#444444")
-        ax.errorbar([row.value], [height], xerr=reach, fmt="o", color=color, ms=4.5, capsize=3)
+        bars = error_bars(row.value, row.low, row.high)
+        ax.errorbar([row.value], [height], xerr=bars, fmt="o", color=color, ms=4.5, capsize=3)
     ax.axvline(0, color="#444444", linewidth=1)
     ax.axvline(MARGIN, color="#444444", linewidth=1, linestyle=":")
     ax.set_yticks(y, rows["task_type"])
@@ -220,9 +221,9 @@ def _solve_rates(ax: Axes, rows: pd.DataFrame, methods: list[str]) -> None:
         table = rows[rows["method"] == method].pivot(index="seed", columns="x", values="value")[rates]
         bands = [t_interval(table[rate]) for rate in rates]
         means = np.array([band.estimate for band in bands])
-        reach = [(b.estimate - max(b.low, 0.0), min(b.high, 1.0) - b.estimate) for b in bands]
         x = np.arange(len(rates)) + 0.38 * (i - (len(methods) - 1) / 2)
-        bars = np.array(reach).T if len(table) > 1 else None
+        low, high = [max(band.low, 0.0) for band in bands], [min(band.high, 1.0) for band in bands]
+        bars = error_bars(means, low, high) if len(table) > 1 else None
         ax.bar(x, means, width=0.36, color=method_style(method, methods)["color"], yerr=bars, error_kw={"lw": 1})
     ax.set_xticks(range(len(rates)), [f"{rate:g}" for rate in rates])
     ax.set(title="solve rates of proposals", xlabel="solve rate", ylabel="share of valid proposals")

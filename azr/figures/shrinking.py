@@ -13,7 +13,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.pyplot import subplots
 
-from azr.figures.style import METHOD_COLORS, count_of, finish, require_columns
+from azr.figures.style import METHOD_COLORS, count_of, error_bars, finish, require_columns
 
 PANELS = {
     "change": "statements, second half − first",
@@ -45,8 +45,9 @@ def plot_shrinking(table: pd.DataFrame, note: str = "") -> Figure:
             if (column != "change" and height == heights[0]) or np.isnan(estimate):
                 continue  # the default against itself, or another model
             color = METHOD_COLORS["selfplay"] if low > 0 or high < 0 else "#888888"
-            reach = [[estimate - low], [high - estimate]]
-            ax.errorbar([estimate], [height], xerr=reach, fmt="o", color=color, ms=4.5, capsize=3)
+            ax.errorbar(
+                [estimate], [height], xerr=error_bars(estimate, low, high), fmt="o", color=color, ms=4.5, capsize=3
+            )
         ax.set_title(title)
         ax.locator_params(axis="x", nbins=5)
     panels[0].set_yticks(heights, table["variant"])

@@ -16,12 +16,14 @@ from pathlib import Path
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import ArrayLike
 
 from azr.metrics.stats import t_interval
 
@@ -112,6 +114,17 @@ def known_first(names: pd.Series, order: Mapping[str, str]) -> list[str]:
     """
     present = [str(name) for name in names.dropna().unique()]
     return [name for name in order if name in present] + [name for name in present if name not in order]
+
+
+def error_bars(estimate: ArrayLike, low: ArrayLike, high: ArrayLike) -> np.ndarray:
+    """How far an interval reaches to each side of its estimate, shape (2, n): matplotlib's ``xerr`` or ``yerr``.
+
+    >>> error_bars(3.0, 1.0, 4.0)
+    array([[2.],
+           [1.]])
+    """
+    middle = np.atleast_1d(estimate)
+    return np.stack([middle - np.atleast_1d(low), np.atleast_1d(high) - middle])
 
 
 def whole_steps(ax: Axes) -> None:
