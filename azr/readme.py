@@ -70,8 +70,8 @@ def validation_block(folder: Path, sizes: list[str]) -> str:
         f"| arm | {' | '.join(rows)} |",
         "|---|" + "---|" * len(rows),
     ]
-    for method in next(iter(rows.values())).index:
-        cells = [_improvement(table.loc[method]) for table in rows.values()]
+    for method in next(iter(rows.values())).index:  # a profile may train fewer arms with the larger model
+        cells = [_improvement(table.loc[method]) if method in table.index else "not trained" for table in rows.values()]
         lines.append(f"| {METHOD_LABELS[method]} | {' | '.join(cells)} |")
     return "\n".join(lines)
 

@@ -248,6 +248,7 @@ def part_one(models: list[str], proposals: int, seed: int, figures: Path) -> Non
 RUNS_OF_PART_TWO: dict[str, tuple[str, dict[str, object]]] = {
     "default": ("", {}),
     "proposer not trained": ("", {"train.proposer": "frozen"}),
+    "base as proposer": ("", {"train.proposer": "base"}),
     "only validity paid": ("a", {"train.proposer_reward": "valid_only"}),
     "extremes paid 0": ("b", {"train.proposer_reward": "learnability_equation"}),
     "16 rollouts": ("b", {"rollout.rollouts": 16}),

@@ -66,3 +66,18 @@ def test_every_arm_is_told_with_what_became_of_it_on_validation(tmp_path):
     assert "| SFT | **improved** +0.020 [+0.010, +0.030] |" in lines
     assert "| RLVR | not told apart +0.010 [-0.010, +0.030] |" in lines
     assert "| self-play | worse -0.020 [-0.030, -0.010] |" in lines
+
+
+def test_an_arm_that_the_larger_model_lacks_is_said_not_to_be_trained(tmp_path):
+    for suffix, arms in (("", ["selfplay", "frozen-strict"]), ("_larger", ["selfplay"])):
+        for name in ("table04_gains.csv", "setting.json"):
+            stem, _, kind = name.partition(".")
+            shutil.copy(ROOT / "figures" / f"{stem}{suffix}.{kind}", tmp_path)
+        one = {"task_type": "all", "reference": 0.25, "difference": 0.02, "low": 0.01, "high": 0.03}
+        pd.DataFrame([one | {"method": arm} for arm in arms]).to_csv(
+            tmp_path / f"table03_validation{suffix}.csv", index=False
+        )
+    lines = results(tmp_path).splitlines()
+    improved = "**improved** +0.020 [+0.010, +0.030]"
+    assert f"| self-play | {improved} | {improved} |" in lines
+    assert f"| self-play, base as proposer | {improved} | not trained |" in lines
