@@ -137,13 +137,15 @@ def _measure(folder: Path, profile: Profile, split: str) -> None:
 
 
 def _proposed_problems(folder: Path, profile: Profile) -> set[str]:
-    """The test problems on whose program the run itself came while proposing."""
+    """The test problems on whose program the run itself came: while proposing, or filling the buffer before it."""
     from azr.evaluate import problem_set
 
-    proposals = folder / "proposals.jsonl"
-    if not proposals.exists():
-        return set()
-    rows = map(json.loads, proposals.read_text().splitlines())
-    programs = {row["task"]["program"] for row in rows if row["task"]}
+    proposals, seeds = (
+        [json.loads(line) for line in (folder / f"{name}.jsonl").read_text().splitlines()]
+        if (folder / f"{name}.jsonl").exists()
+        else []
+        for name in ("proposals", "seeds")
+    )
+    programs = {row["task"]["program"] for row in proposals if row["task"]} | {row["program"] for row in seeds}
     problems = problem_set("test", profile.evaluation.problems)
     return {problem.id for problem in problems if problem.task.program in programs}

@@ -3,8 +3,8 @@
     FINDINGS["C1"](tables, "deduction")     # Finding(interval=Interval(estimate=0.02, ...), seeds=3, problems=64, ...)
 
 Differences are paired by problem and seed. What an interval covers depends on what there is: seeds and problems,
-problems of one run, seeds alone (entropies), steps of origin (the curriculum); ``Finding.covers`` says which. Left out:
-the claims, their rules and verdicts (``azr.claims``).
+problems of one run, seeds alone (entropies, lengths), steps of origin (C4 and C11); ``Finding.covers`` says which. Left
+out: the claims, their rules and verdicts (``azr.claims``).
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Tables:
     validation: pd.DataFrame | None = None
     """``Study.table("validation", ...)`` after training: method, seed, task_type, problem, n, c."""
     trends: pd.DataFrame | None = None
-    """``azr.figures.curriculum.curriculum_trends``: method, statistic, estimate, low, high, se, tasks, seeds."""
+    """``azr.figures.curriculum.curriculum_trends``: one row a method and statistic."""
     steps: pd.DataFrame | None = None
     """``Study.steps``: method, seed, step, role, task_type, entropy_full, entropy_nll, tokens."""
     order: pd.DataFrame | None = None
@@ -125,22 +125,25 @@ def _gain(tables: Tables, task_type: str, k: int | None = None) -> Finding:
 
 
 def _exact_gain(tables: Tables, task_type: str) -> Finding:
-    """The same at ``EXACT_K`` from bounds on probabilities: the interval holds for any truth within the bounds."""
+    """The same at ``EXACT_K`` from bounds on probabilities: the interval holds for any truth within the bounds.
+
+    The estimate is the middle of what these bounds leave possible, which says no more than the bounds do.
+    """
     exact = rows_of(tables.exact, "exact probabilities", "base", "selfplay")
     exact = exact[exact["task_type"] == task_type]
     lower, upper = (
         {m: exact_pass_at_k(values, EXACT_K) for m, values in problem_matrices(exact, column).items()}
         for column in ("log_lower", "log_upper")
     )
-    plain, worst, best = (
+    worst, best = (
         paired_seed_interval(own["selfplay"], control["base"].mean(axis=0), np.random.default_rng(0))
-        for own, control in ((lower, lower), (lower, upper), (upper, lower))
+        for own, control in ((lower, upper), (upper, lower))
     )
     seeds, problems = lower["selfplay"].shape
     margin = 0.01
     certain = best.estimate < margin or worst.estimate > margin
     return Finding(
-        Interval(plain.estimate, worst.low, best.high, plain.se, plain.df),
+        Interval((worst.estimate + best.estimate) / 2, worst.low, best.high, np.nan),
         seeds,
         f"{_crossed(seeds)}, and what enumeration left open",
         problems,
@@ -173,15 +176,21 @@ def _crossing(tables: Tables, _: str) -> Finding:
     return Finding(share, seeds, "", problems, f"{where}; k in 2 to {ks[-1]}; draws of {_crossed(seeds)}")
 
 
-def _trend(statistic: str, method: str = "selfplay") -> Callable[[Tables, str], Finding]:
+def _trend(statistic: str, method: str = "selfplay", *, of_seeds: bool = False) -> Callable[[Tables, str], Finding]:
+    """rho with the bootstrap by step that C4 asks for; ``of_seeds``: over the seeds' own, where there are several."""
+
     def find(tables: Tables, part: str) -> Finding:
         trends = rows_of(tables.trends, "re-solved proposals", method)
         name = f"{statistic}_{part.replace(' ', '_')}" if part.startswith("within") else statistic
         row = trends[trends["statistic"] == name].iloc[0]
         if np.isnan(row["estimate"]):
             raise NotMeasuredError(f"variation of both quantities in the proposals of {method}")
+        seeds, tasks = int(row["seeds"]), int(row["tasks"])
+        if of_seeds and seeds > 1:
+            keys = ("mean_over_seeds", "low_over_seeds", "high_over_seeds", "se_over_seeds")
+            return Finding(Interval(*(float(row[key]) for key in keys), seeds - 1), seeds, "seeds", tasks)
         interval = Interval(*(float(row[key]) for key in ("estimate", "low", "high", "se")))
-        return Finding(interval, int(row["seeds"]), "steps of origin in these runs", int(row["tasks"]))
+        return Finding(interval, seeds, "steps of origin in these runs", tasks)
 
     return find
 
@@ -270,8 +279,8 @@ FINDINGS: dict[str, Callable[[Tables, str], Finding]] = {
     "C2": _large_k,
     "C3": _crossing,
     "C4": _trend("rho_step_solve_rate"),
-    "C5": _trend("rho_step_length"),
-    "C6": _trend("rho_solve_rate_length"),
+    "C5": _trend("rho_step_length", of_seeds=True),
+    "C6": _trend("rho_solve_rate_length", of_seeds=True),
     "C7": _collapse("solver"),
     "C8": _collapse("proposer"),
     "C9": _above,

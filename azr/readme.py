@@ -96,7 +96,9 @@ def claims_block(frame: pd.DataFrame) -> str:
     lines = [
         "The claims: *supported* if the whole 95 % interval lies on the claim's side of the margin, *contradicted* if",
         "it lies on the other, else *undecided*; some rows have a rule of their own. C: confirmatory, E: exploratory;",
-        "an asterisk marks a verdict that would not stand after Holm's adjustment over one model's confirmatory rows.",
+        "an asterisk marks a verdict that would not stand after Holm's adjustment over one model's confirmatory rows,",
+        "those without a p-value aside. C4 and C11's curriculum are judged, as their rule says, over the steps of",
+        "these runs, not over other runs.",
         "",
         f"| claim | the paper says | rule | {' | '.join(models)} |",
         "|---|---|---|" + "---|" * len(models),

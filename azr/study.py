@@ -204,10 +204,11 @@ def open_study(
     return Study(settings, runs_folder, Path(figures) if figures else default, jobs)
 
 
-def gains(counts: pd.DataFrame, k: int, rng: np.random.Generator, reference: str = "base") -> pd.DataFrame:
+def gains(counts: pd.DataFrame, k: int, reference: str = "base") -> pd.DataFrame:
     """pass@k of each method minus the reference's, by task type, with a 95 % interval over seeds and problems.
 
-    Problems are paired. Columns: task_type, method, k, reference, value, difference, low, high, seeds, problems.
+    Problems are paired. Columns: task_type, method, k, reference, value, difference, low, high, seeds, problems. The
+    interval of a row is that of ``azr.findings``, whatever other rows there are.
     """
     rows = []
     for task_type, table in counts.groupby("task_type", sort=False):
@@ -219,7 +220,7 @@ def gains(counts: pd.DataFrame, k: int, rng: np.random.Generator, reference: str
         control = matrices[reference].mean(axis=0)
         for method, values in matrices.items():
             if method != reference:
-                interval = paired_seed_interval(values, control, rng)
+                interval = paired_seed_interval(values, control, np.random.default_rng(0))
                 about = {"task_type": task_type, "method": method, "k": k, "reference": control.mean()}
                 size = {"value": values.mean(), "seeds": values.shape[0], "problems": values.shape[1]}
                 ends = {"difference": interval.estimate, "low": interval.low, "high": interval.high}

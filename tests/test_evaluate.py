@@ -141,7 +141,7 @@ def test_a_model_as_it_is_is_measured_once(nano, tmp_path, capsys):
 
 @pytest.fixture
 def trained(tmp_path):
-    """A run folder with an adapter that changes what is sampled, and proposals that hit one test program twice."""
+    """A run with an adapter that changes what is sampled; proposals hit one test program twice, seeds another."""
     folder = tmp_path / "selfplay-seed0"
     torch.manual_seed(0)
     adapted = get_peft_model(tiny_model(), LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM"))
@@ -156,6 +156,7 @@ def trained(tmp_path):
     found = problem_set("test", 2)[0].task.to_json()
     rows = [{"task": None}, {"task": found}, {"task": found}, {"task": found | {"program": "def f(x): return x"}}]
     (folder / "proposals.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (folder / "seeds.jsonl").write_text(json.dumps(problem_set("test", 2)[1].task.to_json()) + "\n")
     return folder
 
 
@@ -179,9 +180,10 @@ def test_a_run_is_measured_with_its_own_settings_and_adapter(nano, trained, tmp_
     assert cli.main(["evaluate", str(trained)]) == 0
     measured = pd.read_csv(trained / "test.csv")
     assert (len(measured), set(measured.n)) == (8, {3})
-    first = problem_set("test", 2)[0].task.program
-    of_first = {p.id for p in problem_set("test", 2) if p.task.program == first}
-    assert set(measured.problem[measured.proposed]) == of_first
+    problems = problem_set("test", 2)
+    met = {problems[0].task.program, problems[1].task.program}
+    assert set(measured.problem[measured.proposed]) == {p.id for p in problems if p.task.program in met}
+    assert not measured.proposed.all()
     assert measure(tmp_path / "base") == 0
     of_run, of_base = drawn[: len(measured)], drawn[len(measured) :]
     assert [c[0].prompt_ids for c in of_run] == [c[0].prompt_ids for c in of_base]

@@ -7,7 +7,6 @@ import json
 import os
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 
@@ -82,7 +81,7 @@ def test_steps_and_proposals_carry_method_and_seed(small_study):
 
 
 def test_gains_pair_methods_with_the_base(small_study):
-    (row,) = gains(small_study.counts(["selfplay"]), 1, np.random.default_rng(0)).to_dict("records")
+    (row,) = gains(small_study.counts(["selfplay"]), 1).to_dict("records")
     assert (row["task_type"], row["method"], row["seeds"], row["problems"]) == ("deduction", "selfplay", 2, 3)
     # c of base 1, 0, 0 of 4; of self-play 2, 1, 1 and 3, 2, 2.
     assert row["reference"] == pytest.approx(1 / 12)

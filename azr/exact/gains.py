@@ -3,8 +3,8 @@
     exact_gains(exact, 10_000, np.random.default_rng(0))    # exact: the columns of ``COLUMNS``
 
 Two kinds of not knowing are kept apart: what enumeration left unexplored (a range that is certain), and other problems
-and seeds (an interval at 95 %). Where the range is wide, ``with_counts`` adds what sampling says. Left out: the curves
-over k (``azr.figures.leash``).
+and seeds (an interval at 95 %). For where the range is wide, ``with_counts`` adds what sampling says. Left out: the
+curves over k (``azr.figures.leash``).
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ def problem_matrices(table: pd.DataFrame, column: str) -> dict[str, np.ndarray]:
 
 
 def with_counts(exact: pd.DataFrame, counts: pd.DataFrame) -> pd.DataFrame:
-    """Add ``log_estimate``: the sampled frequency c / n, moved to the nearer bound where it lies outside the two.
+    """Add the samples n and c, and ``log_estimate``: c / n, moved to the nearer bound where it lies outside the two.
 
     Args:
         exact: ``COLUMNS``.
         counts: method, seed, task_type, problem, n, c, of at least the same problems.
 
     Returns:
-        ``exact`` with that column. Where the bounds are close it has no sampling noise, elsewhere that of c / n; with
-        c = 0 it is the lower bound.
+        ``exact`` with these columns. Where the bounds are close the estimate of p has no sampling noise, elsewhere that
+        of c / n; with c = 0 it is the lower bound. It estimates p and not pass@k, where it would be biased low.
     """
     keys = list(COLUMNS[:4])
     merged = exact.merge(counts[[*keys, "n", "c"]], on=keys, how="left", validate="one_to_one")
@@ -56,49 +56,42 @@ def with_counts(exact: pd.DataFrame, counts: pd.DataFrame) -> pd.DataFrame:
         )
     with np.errstate(divide="ignore"):
         estimate = np.log(merged["c"] / merged["n"]).clip(merged["log_lower"], merged["log_upper"])
-    return exact.assign(log_estimate=estimate.to_numpy())
+    return exact.assign(n=merged["n"].to_numpy(int), c=merged["c"].to_numpy(int), log_estimate=estimate.to_numpy())
 
 
-def exact_gains(
-    exact: pd.DataFrame, k: float, rng: np.random.Generator, *, reference: str = "base", by: str = "log_lower"
-) -> pd.DataFrame:
-    """Mean paired difference of pass@k from the reference by task type and method.
+def exact_gains(exact: pd.DataFrame, k: float, rng: np.random.Generator, *, reference: str = "base") -> pd.DataFrame:
+    """The certified range of the mean paired difference of pass@k from the reference, by task type and method.
 
     Args:
         exact: one row a method, seed and problem, ``COLUMNS``; the tables that ``azr evaluate --exact`` writes.
         k: samples allowed, at least 1.
         rng: source of the bootstrap over problems, where there is one seed.
         reference: the method to subtract: its mean over seeds, problem by problem.
-        by: what stands for the truth in ``reference``, ``value`` and ``difference``: log_lower or log_estimate.
 
     Returns:
-        One row a task type and method: task_type, method, k, by, ``reference`` and ``value`` (mean pass@k),
-        ``difference`` with its interval ``low`` and ``high`` over seeds and problems, and the certified range of the
-        difference on these runs and problems: ``pessimistic`` (the method's lower, the reference's upper bounds, with
-        the interval's lower end ``pessimistic_low``) and ``optimistic`` (the reverse, ``optimistic_high``); the mean
-        bounds ``reference_lower``, ``reference_upper``, ``value_lower``, ``value_upper``; seeds, problems.
+        One row a task type and method: task_type, method, k; the difference on these runs and problems lies between
+        ``pessimistic`` (the method's lower, the reference's upper bounds) and ``optimistic`` (the reverse); ``low`` and
+        ``high``, the outer ends of the two's 95 % intervals over seeds and problems; the mean bounds
+        ``reference_lower``, ``reference_upper``, ``value_lower``, ``value_upper``; seeds, problems.
     """
     rows = []
     for task_type, table in exact.groupby("task_type", sort=False):
         scores = {
             column: {m: exact_pass_at_k(v, k) for m, v in problem_matrices(table, column).items()}
-            for column in {by, "log_lower", "log_upper"}
+            for column in ("log_lower", "log_upper")
         }
         base = {column: of_method[reference].mean(axis=0) for column, of_method in scores.items()}
-        for method in scores[by]:
+        for method, values in scores["log_lower"].items():
             if method == reference:
                 continue
-            plain, worst, best = (
+            worst, best = (
                 paired_seed_interval(scores[own][method], base[other], rng)
-                for own, other in ((by, by), ("log_lower", "log_upper"), ("log_upper", "log_lower"))
+                for own, other in (("log_lower", "log_upper"), ("log_upper", "log_lower"))
             )
-            seeds, problems = scores[by][method].shape
+            seeds, problems = values.shape
             rows.append(
-                {"task_type": task_type, "method": method, "k": k, "by": by}
-                | {"reference": base[by].mean(), "value": scores[by][method].mean()}
-                | {"difference": plain.estimate, "low": plain.low, "high": plain.high}
-                | {"pessimistic": worst.estimate, "pessimistic_low": worst.low}
-                | {"optimistic": best.estimate, "optimistic_high": best.high}
+                {"task_type": task_type, "method": method, "k": k}
+                | {"pessimistic": worst.estimate, "optimistic": best.estimate, "low": worst.low, "high": best.high}
                 | {"reference_lower": base["log_lower"].mean(), "reference_upper": base["log_upper"].mean()}
                 | {f"value_{end}": scores[f"log_{end}"][method].mean() for end in ("lower", "upper")}
                 | {"seeds": seeds, "problems": problems}

@@ -147,7 +147,10 @@ def _title(model: str, rows: pd.DataFrame) -> str:
 
 
 def _caption(note: str) -> str:
-    text = "Right of a row's line (shaded): as claimed. Each row has its own scale, shared by the models; numbers are "
-    text += "estimates in their own unit. Bars: 95 % intervals, over what the table says; no bar: no interval. "
-    text += "C: confirmatory, E: exploratory. *: not after Holm's adjustment over the model's confirmatory claims."
+    text = (
+        "Right of a row's line (shaded): as claimed, but for C11's curriculum, C12 and E2, whose rules are their own. "
+        "Each row has its own scale, shared by the models; numbers are estimates in their own unit. Bars: 95 % "
+        "intervals, over what the table says; no bar: no interval. C: confirmatory, E: exploratory. *: not after "
+        "Holm's adjustment over the model's confirmatory rows with a p-value."
+    )
     return f"{text} {note}".strip()

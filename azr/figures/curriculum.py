@@ -59,7 +59,7 @@ def curriculum_trends(
         num_draws: bootstrap draws.
 
     Returns:
-        Columns method, statistic, estimate, low, high, se, tasks, seeds, then low_over_seeds and high_over_seeds.
+        Columns method, statistic, estimate, low, high, se, tasks, seeds, then mean, low, high and se ``_over_seeds``.
         Statistics: ``rho_step_solve_rate`` (C4, C11), ``rho_step_length`` (C5), ``rho_solve_rate_length`` and
         ``rho_solve_rate_length_within_statements`` (C6), ``rho_solve_rate_length_uncut`` (C6 over problems none of
         whose responses was cut off, within statement count), ``rho_step_solve_rate_within_statements``,
@@ -68,8 +68,8 @@ def curriculum_trends(
         Seeds are pooled: ranks are taken within each seed, so that a difference between runs makes no trend, and
         within seed and statement count where the name says so (``azr.metrics.trends.spearman`` with ``within``).
         low, high, se: 95 % percentile bootstrap that resamples pairs of seed and step; they say what other problems
-        of these runs would give. The last two columns are a 95 % t-interval over the seeds' own rhos, which says what
-        other runs would give; NaN for one seed. A rho is NaN where one of the two does not vary.
+        of these runs would give. The last four columns: mean of the seeds' own rhos and its 95 % t-interval, which says
+        what other runs would give; NaN ends for one seed. A rho is NaN where one of the two does not vary.
     """
     require_columns(table, COLUMNS)
     rng = rng or np.random.default_rng(0)
@@ -105,15 +105,16 @@ def _trend(
     within = _codes(problems, ["seed", "statements"] if strata else ["seed"])
     clusters = _codes(problems, ["seed", "step"])
     if len(set(clusters)) < 2:
-        empty = dict.fromkeys(("estimate", "low", "high", "se", "low_over_seeds", "high_over_seeds"), np.nan)
-        return empty | size
+        empty = dict.fromkeys(("estimate", "low", "high", "se"), np.nan)
+        return empty | size | {f"{name}_over_seeds": np.nan for name in ("mean", "low", "high", "se")}
     pooled = spearman_interval(problems[x], problems[y], rng, clusters=clusters, within=within, num_draws=num_draws)
     of_seeds = t_interval(
         [spearman(own[x], own[y], own["statements"] if strata else None) for _, own in problems.groupby("seed")]
     )
     ends = {"estimate": pooled.estimate, "low": pooled.low, "high": pooled.high, "se": pooled.se}
     low, high = np.clip([of_seeds.low, of_seeds.high], -1, 1)
-    return ends | size | {"low_over_seeds": float(low), "high_over_seeds": float(high)}
+    over_seeds = {"mean": of_seeds.estimate, "low": float(low), "high": float(high), "se": of_seeds.se}
+    return ends | size | {f"{name}_over_seeds": value for name, value in over_seeds.items()}
 
 
 def _codes(problems: pd.DataFrame, columns: list[str]) -> np.ndarray:

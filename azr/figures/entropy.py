@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.pyplot import subplots
 
+from azr.arms import ARMS
 from azr.figures.style import (
     METHOD_COLORS,
     ROLE_COLORS,
@@ -35,6 +36,10 @@ _ROLE_STYLES = {"solver": "-", "proposer": "--"}
 _MOST_METHODS = 4
 ROLES = tuple(ROLE_COLORS)
 """whole (both roles' tokens together), proposer, solver."""
+PROPOSALS_OF_BASE = frozenset(name for name, arm in ARMS.items() if arm.changes.get("train.proposer") == "base")
+"""Arms whose proposals are not drawn from the policy: what is logged of these tokens is not an entropy of the proposer,
+so the proposer and the whole are left out.
+"""
 
 
 def entropy_by_role(steps: pd.DataFrame) -> pd.DataFrame:
@@ -46,7 +51,8 @@ def entropy_by_role(steps: pd.DataFrame) -> pd.DataFrame:
             response tokens behind the row (else all rows weigh the same).
 
     Returns:
-        Columns method, seed, step, role, entropy_full, gap (entropy_nll - entropy_full), tokens.
+        Columns method, seed, step, role, entropy_full, gap (entropy_nll - entropy_full), tokens. Of the arms in
+        ``PROPOSALS_OF_BASE`` the solver alone.
 
     Raises:
         ValueError: a column is missing, no row has both entropies, or a role is neither of the two.
@@ -54,8 +60,9 @@ def entropy_by_role(steps: pd.DataFrame) -> pd.DataFrame:
     data = _measured(steps)
     values = ["entropy_full", "gap"]
     weighted = data.assign(**{value: data[value] * data["tokens"] for value in values})
+    both_roles = weighted[~weighted["method"].isin(PROPOSALS_OF_BASE)]
     parts = []
-    for role, rows in [("whole", weighted), *weighted.groupby("role", sort=False)]:
+    for role, rows in [("whole", both_roles), *weighted.groupby("role", sort=False)]:
         sums = rows.groupby(["method", "seed", "step"], as_index=False, sort=False)[[*values, "tokens"]].sum()
         parts.append(sums.assign(role=role, **{value: sums[value] / sums["tokens"] for value in values}))
     return pd.concat(parts, ignore_index=True)
@@ -185,7 +192,8 @@ def _measured(steps: pd.DataFrame) -> pd.DataFrame:
         raise ValueError(f"role {sorted(strange)[0]!r} is neither proposer nor solver; their mean is made here.")
     tokens = data["tokens"] if "tokens" in data and data["tokens"].notna().all() else 1
     gap = data["entropy_nll"] - data["entropy_full"]
-    return data.assign(method=data.get("method", "selfplay"), tokens=tokens, gap=gap)
+    data = data.assign(method=data.get("method", "selfplay"), tokens=tokens, gap=gap)
+    return data[~(data["method"].isin(PROPOSALS_OF_BASE) & (data["role"] == "proposer"))]
 
 
 def _ends(interval: Interval) -> dict[str, float]:

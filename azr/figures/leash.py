@@ -4,7 +4,7 @@
     save(plot_leash(frame := leash_frame(exact)), "leash", frame, "figures")
 
 ``exact`` holds the tables that ``azr evaluate --exact`` writes, with method and seed (``azr.exact.gains.COLUMNS``), and
-``log_estimate`` where ``azr.exact.gains.with_counts`` has added it.
+the samples where ``azr.exact.gains.with_counts`` has added them.
 Left out: intervals over seeds and problems, which ``azr.exact.gains.exact_gains`` has for one k.
 """
 
@@ -20,7 +20,7 @@ from matplotlib.pyplot import subplots
 
 from azr.exact.gains import COLUMNS, problem_matrices
 from azr.figures.style import METHOD_COLORS, TASK_COLORS, count_of, finish, known_first, method_style, require_columns
-from azr.metrics.passk import exact_pass_at_k
+from azr.metrics.passk import exact_pass_at_k, pass_at_k
 from azr.metrics.support import support_change
 
 ABSENT, PRESENT = -20.0, -7.0
@@ -29,43 +29,53 @@ LOOSE = float(np.log(2))
 """Bounds further apart than this (nats: a factor of two) are drawn as open."""
 OPEN = 0.05
 """A certified range of mean pass@k wider than this is drawn as open."""
-_MIDDLE = {"estimate": "sampled frequency, held within the bounds", "lower bound": "lower bound"}
 KS = np.unique(np.logspace(0, 6, 49).round())
 
 
 def exact_pass_frame(exact: pd.DataFrame) -> pd.DataFrame:
     """Mean pass@k over problems and seeds between its certified bounds.
 
-    Returns one row a task type, method and k (1 to 10^6): task_type, method, k, lower, upper, seeds, problems, and
-    ``estimate`` where ``exact`` has ``log_estimate``.
+    Returns one row a task type, method and k (1 to 10^6): task_type, method, k, lower, upper, sampled, seeds, problems.
+    ``sampled`` is the unbiased estimate from n samples, each problem's moved to its nearer bound; NaN for k above n / 2
+    and where ``exact`` has no samples.
     """
     require_columns(exact, COLUMNS)
-    values = [column for column in ("lower", "upper", "estimate") if f"log_{column}" in exact]
     rows = []
     for task_type in known_first(exact["task_type"], TASK_COLORS):
         of_type = exact[exact["task_type"] == task_type]
-        matrices = {column: problem_matrices(of_type, f"log_{column}") for column in values}
+        matrices = {
+            name: problem_matrices(of_type, name) for name in ("log_lower", "log_upper", "n", "c") if name in exact
+        }
         for method in known_first(of_type["method"], METHOD_COLORS):
-            seeds, problems = matrices["lower"][method].shape
-            curves = {
-                column: exact_pass_at_k(of_method[method].ravel(), KS[:, None]).mean(axis=1)
-                for column, of_method in matrices.items()
-            }
+            of_method = {name: values[method] for name, values in matrices.items()}
+            seeds, problems = of_method["log_lower"].shape
+            lower, upper = (exact_pass_at_k(of_method[f"log_{end}"].ravel(), KS[:, None]) for end in ("lower", "upper"))
+            curves = {"lower": lower.mean(axis=1), "upper": upper.mean(axis=1), "sampled": np.nan}
+            if "n" in of_method:
+                curves["sampled"] = _sampled(of_method["n"].ravel(), of_method["c"].ravel(), lower, upper)
             about = {"task_type": task_type, "method": method, "seeds": seeds, "problems": problems}
             rows.append(pd.DataFrame({"k": KS.astype(int)} | curves | about))
-    return pd.concat(rows, ignore_index=True)[["task_type", "method", "k", *values, "seeds", "problems"]]
+    return pd.concat(rows, ignore_index=True)[["task_type", "method", "k", *curves, "seeds", "problems"]]
+
+
+def _sampled(n: np.ndarray, c: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
+    """Mean unbiased pass@k at each of ``KS`` [K], within bounds [K, problems]; NaN for k above n / 2."""
+    means = np.full(len(KS), np.nan)
+    for i in np.flatnonzero(n.min() / 2 >= KS):
+        means[i] = pass_at_k(n, c, int(KS[i])).clip(lower[i], upper[i]).mean()
+    return means
 
 
 def plot_exact_pass_at_k(frame: pd.DataFrame, *, note: str = "") -> Figure:
-    """A panel a task type: the certified range of pass@k, and a line in it at the estimate or the lower bound.
+    """A panel a task type: the certified range of pass@k, a line in its middle where it is narrow, samples elsewhere.
 
     Args:
         frame: from ``exact_pass_frame``.
         note: model and settings, appended to the caption.
 
     Returns:
-        A figure. The line is dotted, and the bounds are dashed, where the range is wider than ``OPEN``: there the
-        bounds do not say where pass@k lies.
+        A figure. Where the range is wider than ``OPEN`` the bounds are dashed, since they do not say where pass@k lies,
+        and what sampling says of it is dotted.
     """
     tasks = known_first(frame["task_type"], TASK_COLORS)
     methods = known_first(frame["method"], METHOD_COLORS)
@@ -84,10 +94,9 @@ def plot_exact_pass_at_k(frame: pd.DataFrame, *, note: str = "") -> Figure:
         ax.set_xlabel("k (samples allowed)")
         ax.set_title(task)
     axes[0, 0].set_ylabel("pass@k")
-    middle = "estimate" if "estimate" in frame else "lower bound"
     handles = [Line2D([], [], color=s["color"], label=s["label"]) for s in (method_style(m, methods) for m in methods)]
     handles += [
-        Line2D([], [], color="#777777", linestyle=":", label=f"{middle}, range open"),
+        Line2D([], [], color="#777777", linestyle=":", label="by sampling, range open"),
         Line2D([], [], color="#777777", linestyle="--", linewidth=0.9, label="bounds, range open"),
     ]
     trained = frame[frame["method"] != "base"]
@@ -95,7 +104,8 @@ def plot_exact_pass_at_k(frame: pd.DataFrame, *, note: str = "") -> Figure:
     caption = (
         f"Mean over {_range(frame['problems'])} problems a panel and {count_of(seeds, 'training seed')}; the "
         "probability p of a right response has certified bounds, so pass@k = 1 − (1 − p)^k is in the shaded range. "
-        f"Solid where that is at most {OPEN:g} wide; else the dotted line is at the {_MIDDLE[middle]}. {note}"
+        f"Solid, in its middle, where that is at most {OPEN:g} wide; else dashed, and for k to half the samples dotted "
+        f"at their unbiased estimate, held within the bounds. {note}"
     )
     return finish(fig, caption.strip(), handles, columns=3, seeds=seeds if len(trained) else 0)
 
@@ -157,7 +167,7 @@ def plot_leash(frame: pd.DataFrame, *, note: str = "") -> Figure:
     ]
     seeds = int(frame.groupby("method")["seed"].nunique().max())
     by_bounds = frame["by"].iloc[0] == "log_lower"
-    place = _MIDDLE["lower bound" if by_bounds else "estimate"]
+    place = "lower bound" if by_bounds else "sampled frequency, held within the bounds"
     doubt = ", the truth lies above, to the right, or both" if by_bounds else ", the truth may lie elsewhere"
     caption = (
         f"p: probability that one response is right; each dot a problem, at the {place}, mean over "
@@ -218,13 +228,12 @@ def support_counts(counts: pd.DataFrame, *, reference: str = "base") -> pd.DataF
 
 def _band(ax: Axes, rows: pd.DataFrame, color: str, alpha: float) -> None:
     k, lower, upper = (rows[c].to_numpy(dtype=float) for c in ("k", "lower", "upper"))
-    line = rows["estimate"].to_numpy() if "estimate" in rows else lower
     is_open = upper - lower > OPEN
     ax.fill_between(k, lower, upper, color=color, alpha=alpha, linewidth=0)
     for bound in (lower, upper):
         ax.plot(k, np.where(is_open, bound, np.nan), color=color, linestyle="--", linewidth=0.7)
-    ax.plot(k, line, color=color, linestyle=":", linewidth=1.5)
-    ax.plot(k, np.where(is_open, np.nan, line), color=color)
+    ax.plot(k, np.where(is_open, rows["sampled"], np.nan), color=color, linestyle=":", linewidth=1.5)
+    ax.plot(k, np.where(is_open, np.nan, (lower + upper) / 2), color=color)
 
 
 def _leash_panel(ax: Axes, dots: pd.DataFrame, tasks: list[str], low: float) -> None:

@@ -182,7 +182,7 @@ def plot_rewards(frame: pd.DataFrame, *, note: str = "") -> Figure:
     handles = [Line2D([], [], color=look["color"], label=look["label"]) for look in looks]
     handles += [Line2D([], [], color="#777777", ls=s, label=f"{r} (entropy)") for r, s in _ROLE_STYLES.items()]
     seeds = by_panel["accuracy"]["seed"].nunique()
-    return finish(fig, _caption(seeds, note), handles)
+    return finish(fig, _caption(seeds, note), handles, seeds=seeds)
 
 
 def _shapes(ax: Axes, rows: pd.DataFrame) -> None:

@@ -24,6 +24,8 @@ from numpy.typing import ArrayLike
 from scipy import stats as distributions
 
 NUM_DRAWS = 2000
+MEAN_DRAWS = 20_000
+"""For one mean over problems, where draws are cheap: its ends then move by less than a hundredth of the interval."""
 
 
 @dataclass(frozen=True)
@@ -180,7 +182,7 @@ def paired_seed_interval(
         raise ValueError(f"treatment must be [seeds, problems] and control match it; got {x.shape} and {y.shape}.")
     differences = _points(x - y, 3, "treatment - control")
     if len(differences) == 1:
-        band = problem_band(differences[0], rng, level=level)
+        band = problem_band(differences[0], rng, num_draws=MEAN_DRAWS, level=level)
         return Interval(float(band.estimate[0]), float(band.low[0]), float(band.high[0]), float(band.se[0]))
     (variance,), (df,) = _crossed_variance(differences, level)
     estimate, se = float(differences.mean()), float(np.sqrt(variance))

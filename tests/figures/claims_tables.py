@@ -70,9 +70,11 @@ def _trends(seeds: int, sign: float) -> pd.DataFrame:
     for method in ("selfplay", "frozen"):
         for name, rho in rhos.items():
             estimate = sign * rho if method == "selfplay" else (0.01 if sign > 0 else 0.3)
-            rows.append((method, name, estimate, estimate - 0.05, estimate + 0.05, 0.025, 800, seeds))
-    columns = ["method", "statistic", "estimate", "low", "high", "se", "tasks", "seeds"]
-    return pd.DataFrame(rows, columns=columns)
+            ends = (estimate, estimate - 0.05, estimate + 0.05, 0.025)
+            rows.append((method, name, *ends, 800, seeds, *ends))
+    columns = ["estimate", "low", "high", "se"]
+    over_seeds = [f"{name}_over_seeds" for name in ("mean", "low", "high", "se")]
+    return pd.DataFrame(rows, columns=["method", "statistic", *columns, "tasks", "seeds", *over_seeds])
 
 
 def _steps(seeds: int, sign: float, steps: int = 20) -> pd.DataFrame:

@@ -13,6 +13,7 @@ from azr.figures.curriculum import (
     plot_curriculum,
 )
 from azr.figures.style import METHOD_COLORS
+from azr.metrics.stats import t_interval
 
 
 def problems(slope=0.15, seeds=2, steps=18, a_step=10, cut=0.1, offset=0.0, method="selfplay") -> pd.DataFrame:
@@ -84,6 +85,11 @@ def test_problems_with_a_cut_off_response_are_left_out_where_the_name_says_so():
 def test_over_seeds_stands_beside_over_steps():
     assert np.isnan(trend(problems(seeds=1), "rho_step_length").low_over_seeds)
     several = trend(problems(seeds=3), "rho_step_length")
+    own = [trend(table, "rho_step_length").estimate for _, table in problems(seeds=3).groupby("seed")]
+    interval = t_interval(own)
+    assert several.mean_over_seeds == pytest.approx(interval.estimate)
+    assert several.se_over_seeds == pytest.approx(interval.se)
+    assert (several.low_over_seeds, several.high_over_seeds) == pytest.approx((interval.low, interval.high))
     assert several.low_over_seeds < several.estimate < several.high_over_seeds
 
 

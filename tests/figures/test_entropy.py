@@ -52,6 +52,16 @@ def test_tokens_weight_the_means_over_task_types():
     assert set(averaged["role"]) == {"whole", "proposer", "solver"}
 
 
+def test_proposals_that_the_base_drew_say_nothing_of_the_proposer():
+    frame = entropy(("selfplay", "frozen", "frozen-strict"), steps=10)
+    roles = entropy_by_role(frame).groupby("method")["role"].agg(set)
+    assert roles["frozen-strict"] == {"solver"}
+    assert roles["selfplay"] == roles["frozen"] == {"whole", "proposer", "solver"}
+    proposer = next(ax for ax in plot_entropy(frame).axes if ax.get_title(loc="left") == "proposer")
+    colors = {line.get_color() for line in proposer.get_lines()}
+    assert colors == {METHOD_COLORS["selfplay"], METHOD_COLORS["frozen"]}
+
+
 def test_ends_are_means_of_a_tenth_of_training():
     frame = straight({0: 1.0}, {0: 0.4}, "selfplay")
     frame.loc[frame["step"] == 19, "entropy_full"] = 0.2

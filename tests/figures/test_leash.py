@@ -48,15 +48,26 @@ def test_pass_at_k_runs_from_the_probability_itself_to_a_million_samples():
     assert frame["problems"].tolist() == [1] * len(frame)
 
 
-def test_curves_rise_with_k_and_estimates_lie_between_bounds():
+def test_curves_rise_with_k_and_samples_lie_between_bounds():
     table = exact()
     samples = table[["method", "seed", "task_type", "problem"]].assign(n=16, c=3)
     frame = exact_pass_frame(with_counts(table, samples))
-    assert (frame["lower"] <= frame["estimate"] + 1e-12).all()
-    assert (frame["estimate"] <= frame["upper"] + 1e-12).all()
+    assert set(frame[frame["sampled"].notna()]["k"]) == {k for k in frame["k"] if k <= 8}
+    few = frame.dropna(subset=["sampled"])
+    assert (few["lower"] <= few["sampled"] + 1e-12).all()
+    assert (few["sampled"] <= few["upper"] + 1e-12).all()
     for _, curve in frame.sort_values("k").groupby(["method", "task_type"]):
-        assert (np.diff(curve[["lower", "upper", "estimate"]], axis=0) >= -1e-12).all()
-    assert "estimate" not in exact_pass_frame(table)
+        assert (np.diff(curve[["lower", "upper"]], axis=0) >= -1e-12).all()
+        assert (np.diff(curve["sampled"].dropna()) >= -1e-12).all()
+    assert exact_pass_frame(table)["sampled"].isna().all()
+
+
+def test_samples_count_by_the_unbiased_estimate_and_not_by_their_frequency():
+    table = pairs(*[(-np.inf, 0.0, -np.inf, 0.0)] * 2)  # nothing is known
+    samples = table[["method", "seed", "task_type", "problem"]].assign(n=16, c=[2, 0, 1, 0])
+    frame = exact_pass_frame(with_counts(table, samples)).set_index(["method", "k"])["sampled"]
+    assert frame["base", 4] == pytest.approx((1 - (12 * 11) / (16 * 15)) / 2)
+    assert frame["selfplay", 4] == pytest.approx((4 / 16) / 2)
 
 
 def test_a_closed_range_is_solid_and_an_open_one_dotted():
