@@ -183,24 +183,32 @@ def _do(
 
 
 class PastJobs:
-    """Jobs that have run, by their stamps, in a file: to ask a process whether all is there takes it seconds."""
+    """Jobs that have run and what they made, in a file: to ask a process whether all is there takes it seconds."""
 
     def __init__(self, file: Path) -> None:
         self.file, self._lock = file, threading.Lock()
         try:
-            self._stamps = set(json.loads(file.read_text()))
-        except (OSError, ValueError):
-            self._stamps = set()
+            self._made = dict(json.loads(file.read_text()))
+        except (OSError, ValueError, TypeError):
+            self._made = {}
 
     def __contains__(self, job: Job) -> bool:
-        """Whether it has run with the present code and what it makes is still there."""
-        return job.stamp in self._stamps and all(path.exists() for path in job.makes)
+        """Whether it has run with the present code and what it made is still there, as it was.
+
+        What something else put in its place, such as a run with other settings, is left to the job to judge.
+        """
+        return job.stamp in self._made and self._made[job.stamp] == _contents(job)
 
     def add(self, job: Job) -> None:
         """Note that it has run."""
         with self._lock:
-            self._stamps.add(job.stamp)
+            self._made[job.stamp] = _contents(job)
             self.file.parent.mkdir(parents=True, exist_ok=True)
             draft = self.file.with_suffix(".tmp")
-            draft.write_text(json.dumps(sorted(self._stamps), indent=0) + "\n")
+            draft.write_text(json.dumps(self._made, indent=0, sort_keys=True) + "\n")
             draft.replace(self.file)
+
+
+def _contents(job: Job) -> str:
+    """A name for all that the files which it makes hold."""
+    return config_hash([path.read_bytes().hex() if path.exists() else None for path in job.makes])

@@ -61,7 +61,7 @@ def jobs_for(arms: Sequence[str], profile: Profile, runs: Path) -> list[Job]:
                 commands.append(("evaluate", str(folder), *flags, *evaluation))
             if "curriculum" in measures:
                 commands.append(("curriculum", str(folder), *evaluation))
-            makes = (folder / "done.json", *(folder / f"{name}.csv" for name in measures))
+            makes = tuple(folder / name for name in ("config.json", "done.json", *(f"{m}.csv" for m in measures)))
             jobs.append(Job(f"{Path(model).name} {folder.name}", tuple(commands), makes))
     for name in (name for name in possible if name in MEASURES):
         command = ("evaluate", model, *MEASURES[name], *options)
@@ -179,16 +179,21 @@ class Study:
     @property
     def note(self) -> str:
         """Model, profile and step count for captions."""
-        return self._note(self.profile.train.steps)
+        return self._note(f"{self.profile.train.steps} steps, ")
+
+    @property
+    def base_note(self) -> str:
+        """The same without steps, of the untrained model."""
+        return self._note()
 
     @property
     def full_note(self) -> str:
         """The same of the arms that train all weights, and their learning rate."""
         train = arm_profile(f"selfplay{FULL}", self.profile)[1].train
-        return f"{self._note(train.steps)}, learning rate {train.full_learning_rate:g}"
+        return f"{self._note(f'{train.steps} steps, ')}, learning rate {train.full_learning_rate:g}"
 
-    def _note(self, steps: int) -> str:
-        return f"{self.model}, {self.profile.name} profile, {steps} steps, T\u00a0=\u00a01"
+    def _note(self, steps: str = "") -> str:
+        return f"{self.model}, {self.profile.name} profile, {steps}T\u00a0=\u00a01"
 
 
 def open_study(

@@ -166,6 +166,15 @@ def test_a_run_that_is_not_finished_is_refused(trained, capsys):
     assert not (trained / "test.csv").exists()
 
 
+@pytest.mark.parametrize("file", ["adapter_config.json", "adapter_model.safetensors"])
+def test_a_run_without_its_weights_is_not_measured_as_the_model_that_it_started_from(trained, file, capsys):
+    (trained / "done.json").write_text("{}")
+    (trained / "adapter" / file).unlink()
+    assert cli.main(["evaluate", str(trained)]) == 2
+    assert "has no final weights: remove the folder and train it again" in capsys.readouterr().err
+    assert not (trained / "test.csv").exists()
+
+
 def test_a_run_is_measured_with_its_own_settings_and_adapter(nano, trained, tmp_path, monkeypatch):
     drawn: list[list[Completion]] = []
     sample_each = evaluate.sample_each

@@ -90,8 +90,18 @@ def test_what_has_run_is_not_asked_for_again_unless_a_file_or_the_code_changed(t
     file.unlink()
     assert job not in past
     file.touch()
+    assert job in past
+    file.write_text("of something else")
+    assert job not in past
+    file.write_text("")
     monkeypatch.setattr(jobs, "code_hash", lambda: "other code")
     assert job not in past
+
+
+def test_a_list_of_jobs_that_cannot_be_read_counts_as_none(tmp_path):
+    for text in ("", "[\n", '["stamp"]', "3"):
+        (tmp_path / "jobs.json").write_text(text)
+        assert Job("job", ()) not in PastJobs(tmp_path / "jobs.json")
 
 
 def test_a_job_that_fails_has_not_run(tmp_path):

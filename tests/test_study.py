@@ -117,7 +117,8 @@ def test_what_is_measured_of_an_arm_is_measured_by_the_process_that_trains_it(tm
     assert run.commands[1][:7] == ("evaluate", folder, *options)
     assert "--set=evaluation.samples=16" in run.commands[1]
     assert run.commands[2][:2] == ("curriculum", folder)
-    assert [path.name for path in run.makes] == ["done.json", *(f"{m}.csv" for m in arm_measures("selfplay"))]
+    measured = [f"{measure}.csv" for measure in arm_measures("selfplay")]
+    assert [path.name for path in run.makes] == ["config.json", "done.json", *measured]
     assert [flag for job in base for flag in job.commands[0][2 : job.commands[0].index("--profile")]] == [*options]
     assert len(full.commands) == 1
 

@@ -231,7 +231,7 @@ def _at_rates(ax: Axes, frame: pd.DataFrame, methods: list[str]) -> None:
         ax.plot(own["x"], own["estimate"], color=shade, linewidth=1.1, marker=".")
         x, y = own[["x", "estimate"]].iloc[-1]
         ax.annotate(group, (x, y), (4, 2), textcoords="offset points", color=shade, fontsize=7)
-    for group, line in (("all", "-"), ("uncut", ":")):
+    for group, line in (("all", "-"), ("uncut", ":"))[: 1 + _some_cut(frame)]:
         own, color = rows[rows["group"] == group].sort_values("x"), method_style(method, methods)["color"]
         ax.plot(own["x"], own["estimate"], color=color, linestyle=line, linewidth=2.4)
         if group == "all":
@@ -259,6 +259,12 @@ def _rho(row: object) -> str:
     return f"ρ {row.estimate:+.2f} [{row.low:+.2f}, {row.high:+.2f}]".replace("-", "−")  # type: ignore[attr-defined]
 
 
+def _some_cut(frame: pd.DataFrame) -> bool:
+    """Whether a response to some problem of the first method was cut off."""
+    own = frame[(frame["quantity"] == AT_RATE) & (frame["method"] == frame["method"].iloc[0])]
+    return bool(own[own["group"] == "uncut"]["problems"].sum() < own[own["group"] == "all"]["problems"].sum())
+
+
 def _caption(frame: pd.DataFrame, methods: list[str], note: str) -> str:
     trends = frame[frame["quantity"] == "rho_step_solve_rate"].groupby("method")
     seeds, problems = trends["seeds"].max(), trends["problems"].max()
@@ -270,7 +276,10 @@ def _caption(frame: pd.DataFrame, methods: list[str], note: str) -> str:
         f"A point: problems of a few consecutive steps ({int(own['clusters'].min())} or more pairs of seed and step); "
     )
     text += "bands and the interval of Spearman's ρ: 95 %, resampling such pairs; ρ ranks within each seed. "
-    text += "Length by difficulty: thick line and band all problems, dotted those without a cut-off response, "
+    text += "Length by difficulty: thick line and band all problems, "
+    text += (
+        "dotted those without a cut-off response, " if _some_cut(frame) else "none of them with a cut-off response, "
+    )
     text += "thin those with the statement count beside the line; "
     text += f"points of fewer than {FEWEST} problems are left out."
     return f"{text} {note}".strip()

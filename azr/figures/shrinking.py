@@ -49,7 +49,7 @@ def plot_shrinking(table: pd.DataFrame, note: str = "") -> Figure:
                 [estimate], [height], xerr=error_bars(estimate, low, high), fmt="o", color=color, ms=4.5, capsize=3
             )
         ax.set_title(title)
-        ax.locator_params(axis="x", nbins=5)
+        ax.locator_params(axis="x", nbins=4)
     panels[0].set_yticks(heights, table["variant"])
     caption = (
         f"Valid deduction and abduction proposals; {count_of(int(table.seeds.min()), 'training seed')} of "
