@@ -292,30 +292,29 @@ def part_two(seeds: int, jobs: int, changes: dict[str, object], only: list[str],
         train = ("train", "selfplay", "--profile", "laptop", "--seed", str(seed), "--out", str(folder), *options)
         work.append(Job(f"{name} seed {seed}", (train, ("evaluate", str(folder), "--split", "validation"))))
     run_jobs(work, jobs, threads=1)
-    rows, reference = [], None
-    for name in only:
+    tables = {n: np.concatenate([halves(folders[n, seed], seed) for seed in range(seeds)]) for n in only}
+    ends = {name: of_seeds(table, partial(mean_of_half, half=2)) for name, table in tables.items()}
+    accuracies = {name: np.array([accuracy(folders[name, seed]) for seed in range(seeds)]) for name in only}
+    unmoved = ends.get("base as proposer", np.full(seeds, np.nan))
+    rows = []
+    for name, table in tables.items():
         suspect, settings = RUNS_OF_PART_TWO[name]
-        table = np.concatenate([halves(folders[name, seed], seed) for seed in range(seeds)])
         other_model = np.nan if "model.name" in settings else 0.0  # no difference is taken between models
-        own = {
-            "change": of_seeds(table, change),
-            "statements": of_seeds(table, partial(mean_of_half, half=2)),
-            "accuracy": np.array([accuracy(folders[name, seed]) for seed in range(seeds)]),
-        }
-        reference = reference or own
+        changes_of_run = of_seeds(table, change)
         clusters = np.unique(table[:, [SEED, STEP]], axis=0, return_inverse=True)[1].ravel()
         over_steps = cluster_interval(table, clusters, np.random.default_rng(0), statistic=change, num_draws=DRAWS)
         valid = [table[table[:, HALF] == half, VALID].mean() for half in (1, 2)]
         rows.append(
             {"variant": name, "suspect": suspect, "settings": json.dumps(settings), "seeds": seeds}
             | {"steps": int(table[:, STEP].max())}
-            | {"first": own["statements"].mean() - own["change"].mean(), "second": own["statements"].mean()}
-            | interval("change", own["change"])
+            | {"first": ends[name].mean() - changes_of_run.mean(), "second": ends[name].mean()}
+            | interval("change", changes_of_run)
             | {"change_low_over_steps": over_steps.low, "change_high_over_steps": over_steps.high}
-            | interval("difference", own["statements"] - reference["statements"] + other_model)
+            | interval("drift", ends[name] - unmoved + other_model)
+            | interval("difference", ends[name] - ends[only[0]] + other_model)
             | {"valid_first": valid[0], "valid_second": valid[1], "proposals": len(table)}
-            | {"accuracy": own["accuracy"].mean()}
-            | interval("accuracy_difference", own["accuracy"] - reference["accuracy"] + other_model)
+            | {"accuracy": accuracies[name].mean()}
+            | interval("accuracy_difference", accuracies[name] - accuracies[only[0]] + other_model)
         )
     table = pd.DataFrame(rows)
     print(table.drop(columns="settings").round(3).to_string(index=False))

@@ -13,20 +13,24 @@ def table() -> pd.DataFrame:
     for name in PANELS:
         columns |= {name: [0.0, -0.5, 0.1, np.nan]}
         columns |= {f"{name}_low": [0.0, -0.7, -0.1, np.nan], f"{name}_high": [0.0, -0.3, 0.3, np.nan]}
+    columns |= {"drift": [0.5, 0.0, 0.6, np.nan]}  # against the second
+    columns |= {"drift_low": [0.3, 0.0, 0.4, np.nan], "drift_high": [0.7, 0.0, 0.8, np.nan]}
     columns |= {"change": [-0.4, -0.9, -0.3, -0.2], "change_low": [-0.6, -1.1, -0.5, -0.5]}
     return pd.DataFrame(columns | {"change_high": [-0.2, -0.7, -0.1, 0.1]})
 
 
 def test_a_panel_has_a_point_of_every_variant_that_can_be_compared():
-    change, difference, accuracy = plot_shrinking(table()).axes
-    points = [[line.get_xdata()[0] for line in ax.lines if line.get_marker() == "o"] for ax in (change, difference)]
-    assert points == [[-0.4, -0.9, -0.3, -0.2], [-0.5, 0.1]]
+    change, drift, difference, accuracy = plot_shrinking(table()).axes
+    points = [
+        [line.get_xdata()[0] for line in ax.lines if line.get_marker() == "o"] for ax in (change, drift, difference)
+    ]
+    assert points == [[-0.4, -0.9, -0.3, -0.2], [0.5, 0.6], [-0.5, 0.1]]
     assert [label.get_text() for label in change.get_yticklabels()] == ["default", "other", "like it", "micro"]
-    assert [ax.get_title(loc="left") for ax in (change, difference, accuracy)] == list(PANELS.values())
+    assert [ax.get_title(loc="left") for ax in (change, drift, difference, accuracy)] == list(PANELS.values())
 
 
 def test_intervals_without_zero_stand_out():
-    colors = [line.get_color() for line in plot_shrinking(table()).axes[1].lines if line.get_marker() == "o"]
+    colors = [line.get_color() for line in plot_shrinking(table()).axes[2].lines if line.get_marker() == "o"]
     assert colors[0] != colors[1]
 
 
