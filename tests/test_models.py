@@ -1,7 +1,11 @@
 """Loading models: local folders, adapters, and what is said when there is no such model."""
 
 import importlib.util
+import os
+import re
 import shutil
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -168,3 +172,47 @@ def test_four_bits_are_asked_for_on_the_gpu_of_the_process(monkeypatch):
     settings = four_bit_settings("bfloat16")
     assert settings["quantization_config"]["bnb_4bit_compute_dtype"] == torch.bfloat16
     assert settings["device_map"] == {"": 3}
+
+
+def saved_adapter(folder):
+    """A fresh adapter of the tiny model, as PEFT saves it."""
+    get_peft_model(tiny_model(), LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM")).save_pretrained(
+        folder
+    )
+    return folder
+
+
+def test_peft_s_use_of_a_deprecated_name_is_not_shown(folder, tmp_path, recwarn):
+    load_model(str(folder), adapter=saved_adapter(tmp_path))
+    assert not [str(w.message) for w in recwarn if "is_gradient_checkpointing" in str(w.message)]
+
+
+@pytest.mark.parametrize("load", [load_model, load_config])
+@pytest.mark.parametrize("name", ["runs/laptop/nano/selfplay-seed9", "./nothing", "../nothing", "/nowhere/nothing"])
+def test_a_path_that_is_no_folder_is_refused_without_asking_the_hub(monkeypatch, load, name):
+    monkeypatch.setattr(models, "get_hf_file_metadata", None)
+    with pytest.raises(UserError, match=f"^There is no folder '{re.escape(name)}': give that of a run"):
+        load(name)
+
+
+HUB = """
+import logging, sys, time
+from azr.errors import UserError
+from azr.models import load_config, load_model
+began = time.monotonic()
+try:
+    {load}("nobody/nothing")
+except UserError as error:
+    print(error)
+print(time.monotonic() - began < 8)
+"""
+
+
+@pytest.mark.parametrize("load", ["load_model", "load_config"])
+def test_a_hub_that_cannot_be_reached_is_asked_once_and_silently(load):
+    settings = {"HF_HUB_OFFLINE": "0", "HF_ENDPOINT": "http://127.0.0.1:9", "NO_PROXY": "*"}  # nobody listens there
+    done = subprocess.run(
+        [sys.executable, "-c", HUB.format(load=load)], env=os.environ | settings, capture_output=True, text=True
+    )
+    said = "The model 'nobody/nothing' is not here and the hub cannot be reached: give a local folder, or connect."
+    assert (done.stdout.splitlines(), done.stderr) == ([said, "True"], "")
