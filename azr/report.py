@@ -78,7 +78,10 @@ def notebook_body(path: Path) -> tuple[str, str]:
     from nbconvert.exporters import HTMLExporter
 
     with reading(path, f"{REMOVE}run azr run --profile NAME, which makes it anew"):
-        notebook = nbformat.read(path, as_version=4)
+        try:
+            notebook = nbformat.read(path, as_version=4)
+        except nbformat.ValidationError as error:  # no ValueError, unlike what it raises for text that is no JSON
+            raise ValueError(str(error)) from error
         texts = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
     headings = [line for text in texts for line in text.splitlines()]
     title = next((line.lstrip("# ") for line in headings if line.startswith("#")), path.stem)

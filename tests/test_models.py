@@ -174,16 +174,11 @@ def test_four_bits_are_asked_for_on_the_gpu_of_the_process(monkeypatch):
     assert settings["device_map"] == {"": 3}
 
 
-def saved_adapter(folder):
-    """A fresh adapter of the tiny model, as PEFT saves it."""
-    get_peft_model(tiny_model(), LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM")).save_pretrained(
-        folder
-    )
-    return folder
-
-
 def test_peft_s_use_of_a_deprecated_name_is_not_shown(folder, tmp_path, recwarn):
-    load_model(str(folder), adapter=saved_adapter(tmp_path))
+    adapted = get_peft_model(tiny_model(), LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM"))
+    adapted.save_pretrained(tmp_path)
+    recwarn.clear()
+    load_model(str(folder), adapter=tmp_path)
     assert not [str(w.message) for w in recwarn if "is_gradient_checkpointing" in str(w.message)]
 
 

@@ -363,7 +363,7 @@ def test_a_report_names_a_damaged_notebook(settings, tmp_path, text):
 
 
 def test_a_report_with_a_damaged_record_shows_its_notebooks_as_incomplete(settings, tmp_path):
-    write(settings.executed / "00_a.ipynb", "# First")
+    write(settings.executed / "00_a.ipynb", "# First", 'profile = ""')
     (settings.folder / "notebooks.json").write_text("[]")
     assert "Not complete: 00_a" in report.write_report(settings, tmp_path / "report.html").read_text()
 
