@@ -65,7 +65,8 @@ def build_parser(chosen: str | None) -> Parser:
     parser.add_argument("--version", action="version", version=f"azr {__version__}")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for command in COMMANDS:
-        subparser = subparsers.add_parser(command.name, help=command.help, description=command.help.capitalize() + ".")
+        description = f"{command.help[0].upper()}{command.help[1:]}."
+        subparser = subparsers.add_parser(command.name, help=command.help, description=description)
         if command.name == chosen:
             importlib.import_module(command.module).add_arguments(subparser)
     return parser

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +22,7 @@ import pandas as pd
 
 from azr.config import Profile, RolloutConfig, config_hash, override, profile_from
 from azr.errors import UserError
+from azr.files import RETRAIN, is_recorded, read_lines, reading, run_config
 from azr.metrics.curriculum import ast_novelty, program_shape
 from azr.prompts.base import PromptStyle
 from azr.tasks import Task, TaskType
@@ -55,9 +55,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Measure and say where the table is."""
     folder: Path = args.run
-    config_file = folder / "config.json"
-    config = json.loads(config_file.read_text()) if config_file.exists() else {}
-    if "fingerprint" not in config:
+    config = run_config(folder)
+    if not config:
         raise UserError(f"{folder} is not the folder of a run: give one that azr train has made.")
     if config["method"] != "selfplay":
         raise UserError(f"The run {folder} has no proposals, since {config['method']} proposes nothing.")
@@ -148,7 +147,9 @@ def solved(
 
 def _measure(folder: Path, profile: Profile, seed: int, fingerprint: str) -> None:
     evaluation, rollout = profile.evaluation, profile.rollout
-    proposals = (folder / "proposals.jsonl").read_bytes()
+    proposals, seeds_file = folder / "proposals.jsonl", folder / "seeds.jsonl"
+    with reading(proposals, RETRAIN):
+        digest = hashlib.sha256(proposals.read_bytes()).hexdigest()
     choices = {
         "solver": profile.model.name,
         "problems": evaluation.curriculum_problems,
@@ -157,14 +158,16 @@ def _measure(folder: Path, profile: Profile, seed: int, fingerprint: str) -> Non
         "temperature": 1.0,
         "max_new_tokens": rollout.max_new_tokens,
     }
-    run = (fingerprint, hashlib.sha256(proposals).hexdigest())
-    stamp = config_hash(*run, profile.model, choices, rollout.chunk, profile.threads)
+    stamp = config_hash(fingerprint, digest, profile.model, choices, rollout.chunk, profile.threads)
     record, table_file = folder / "curriculum.json", folder / "curriculum.csv"
-    if record.exists() and table_file.exists() and json.loads(record.read_text())["fingerprint"] == stamp:
+    if is_recorded(record, table_file, stamp):
         return
-    fates = [json.loads(line) for line in proposals.splitlines()]
-    seeds = [json.loads(line) for line in (folder / "seeds.jsonl").read_text().splitlines()]
-    valid = np.array([i for i, f in enumerate(fates) if f["task"] and f["task_type"] == TaskType.DEDUCTION], dtype=int)
+    with reading(proposals, RETRAIN):
+        fates = [{key: fate[key] for key in ("step", "task_type", "task")} for fate in read_lines(proposals)]
+        valid_tasks = {i: Task.from_json(fate["task"]) for i, fate in enumerate(fates) if fate["task"]}
+    with reading(seeds_file, RETRAIN):
+        seeds = [{"program": seed["program"]} for seed in read_lines(seeds_file)]
+    valid = np.array([i for i in valid_tasks if fates[i]["task_type"] == TaskType.DEDUCTION], dtype=int)
     if not len(valid):
         raise UserError(f"No deduction proposal of the run {folder} was valid, so there is nothing to solve.")
     rng = np.random.default_rng([seed, 2])
@@ -183,7 +186,7 @@ def _measure(folder: Path, profile: Profile, seed: int, fingerprint: str) -> Non
     model, tokenizer = load_model(profile.model.name, profile.model.dtype)
     model.to("cuda" if torch.cuda.is_available() else "cpu")
     style = load_style(profile.model.prompt_style, tokenizer)
-    tasks = [Task.from_json(fates[i]["task"]) for i in chosen]
+    tasks = [valid_tasks[i] for i in chosen]
     with Executor(workers=1) as executor, Progress(f"curriculum {folder.name}", len(tasks)) as progress:
         counts = solved(
             model, tokenizer, style, executor, tasks, evaluation.curriculum_samples, rollout, progress.update

@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", help="nano, micro, a local folder or a hub id: say what memory it takes")
     parser.add_argument("--profile", help="with these settings (default: gpu, for a built-in model laptop)")
     parser.add_argument("--full", action="store_true", help="training all weights instead of a LoRA adapter")
-    parser.add_argument("--shards", type=int, default=1, metavar="N", help="split over N devices (FSDP, ZeRO-3)")
+    parser.add_argument("--shards", type=int, metavar="N", help="split over N devices (FSDP, ZeRO-3; default: 1)")
     parser.add_argument(
         "--set",
         action="append",
@@ -103,11 +103,12 @@ def fit(args: argparse.Namespace) -> list[tuple[str, str]]:
     from azr.fit import fit_report  # only here: it takes seconds to import
     from azr.training.cli import chosen_profile
 
-    if args.shards < 1:
-        raise UserError(f"--shards is {args.shards}; it must be at least 1.")
+    shards = 1 if args.shards is None else args.shards
+    if shards < 1:
+        raise UserError(f"--shards is {shards}; it must be at least 1.")
     args.profile = args.profile or ("laptop" if args.model in BUILT_IN_MODELS else "gpu")
     profile = chosen_profile(args)
-    return fit_report(override(profile, {"model.full": True}) if args.full else profile, memory_bytes(), args.shards)
+    return fit_report(override(profile, {"model.full": True}) if args.full else profile, memory_bytes(), shards)
 
 
 def main(args: argparse.Namespace) -> int:
@@ -116,6 +117,9 @@ def main(args: argparse.Namespace) -> int:
         for heading, line in fit(args):
             print(f"{heading:<10}{line}")
         return 0
+    for name, value in (("full", args.full or None), ("shards", args.shards), ("set", args.set or None)):
+        if value is not None:
+            raise UserError(f"--{name} goes with --model or --profile: add one of them, or leave --{name} out.")
     unmet = unmet_requirements(["test"])
     for heading, line in [("missing", line) for line in unmet] or report():
         print(f"{heading:<10}{line}")

@@ -14,7 +14,6 @@ inputs did not change is left alone.
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,8 @@ from azr.benchmarks import run as benchmarks
 from azr.config import Profile, config_hash, override, profile_from
 from azr.errors import UserError
 from azr.exact.measure import measure_exact
-from azr.paths import base_folder
+from azr.files import RETRAIN, is_recorded, read_lines, reading, run_config
+from azr.paths import DEFAULT_PROFILE, RUNS, base_folder
 from azr.training.cli import add_profile_arguments, chosen_profile, settings
 
 SPLITS = ("test", "validation", "tuning")
@@ -32,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of ``azr evaluate``."""
     parser.add_argument("target", metavar="RUN|MODEL", help="a run folder, or a model: nano, micro, a folder, a hub id")
     add_profile_arguments(parser)
+    parser.set_defaults(profile=None, runs=None)  # so that we see whether they were given: a run has its own
     parser.add_argument(
         "--split",
         action="append",
@@ -52,14 +53,19 @@ def main(args: argparse.Namespace) -> int:
     if plan and args.split:
         raise UserError("--split chooses among the built-in problems: leave out --benchmark, or --split.")
     folder = Path(args.target)
-    run = _run_config(folder)
+    if args.model:
+        raise UserError(f"--model chooses nothing here: {args.target} is what is measured; leave --model out.")
+    run = run_config(folder)
     if run:
+        for name in ("profile", "runs"):
+            if getattr(args, name):
+                raise UserError(f"--{name} goes with a model: the run {folder} has its own; leave --{name} out.")
         if not (folder / "done.json").exists():
             raise UserError(f"The run {folder} is not finished: train it first, with the same command as before.")
         saved = run["profile"]
         profile = override(profile_from(saved.pop("name"), saved), settings(args.set))
     else:
-        args.model = args.target
+        args.model, args.profile, args.runs = args.target, args.profile or DEFAULT_PROFILE, args.runs or RUNS
         profile = chosen_profile(args)
         folder = base_folder(args.runs, args.profile, args.target)
     import torch  # after the arguments have been checked: it takes seconds
@@ -78,13 +84,6 @@ def main(args: argparse.Namespace) -> int:
         _measure(folder, profile, split)
         print(f"measured: {folder / split}.csv")
     return 0
-
-
-def _run_config(folder: Path) -> dict[str, Any]:
-    """The configuration of a run folder; empty for anything else (a model's folder has another ``config.json``)."""
-    file = folder / "config.json"
-    config = json.loads(file.read_text()) if file.exists() else {}
-    return config if "fingerprint" in config else {}
 
 
 def _load(folder: Path, profile: Profile) -> tuple[Any, Any, str, Path | None]:
@@ -111,15 +110,18 @@ def _measure(folder: Path, profile: Profile, split: str) -> None:
     from azr.progress import Progress
     from azr.training.run import versions, write_json
 
-    trained = _run_config(folder).get("fingerprint", profile.model.name)
+    run = run_config(folder)
+    trained = run.get("fingerprint", profile.model.name)
     evaluation = profile.evaluation
     size = (evaluation.problems, evaluation.samples if split == "test" else evaluation.final_samples)
     stamp = config_hash(trained, profile.model, split, size, profile.rollout, profile.threads, COLUMNS)
     record, table_file = folder / f"{split}.json", folder / f"{split}.csv"
-    if record.exists() and table_file.exists() and json.loads(record.read_text())["fingerprint"] == stamp:
+    if is_recorded(record, table_file, stamp):
         return
-    folder.mkdir(parents=True, exist_ok=True)
+    proposes = run.get("method") == "selfplay"
+    proposed = _proposed_problems(folder, profile) if proposes and split == "test" else set()
     model, tokenizer, _, _ = _load(folder, profile)
+    folder.mkdir(parents=True, exist_ok=True)
     style = load_style(profile.model.prompt_style, tokenizer)
     with (
         Executor(workers=1) as executor,
@@ -132,7 +134,7 @@ def _measure(folder: Path, profile: Profile, split: str) -> None:
             rollout = profile.rollout
             table = solve_counts(model, tokenizer, style, executor, tasks, samples, rollout, progress=progress.update)
     if split == "test":
-        table["proposed"] = table.problem.isin(_proposed_problems(folder, profile))
+        table["proposed"] = table.problem.isin(proposed)
     table.to_csv(table_file, index=False, float_format="%.6g")
     decoding = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "max_new_tokens": profile.rollout.max_new_tokens}
     notes: dict[str, Any] = {"decoding": decoding, "versions": versions()}
@@ -143,12 +145,10 @@ def _proposed_problems(folder: Path, profile: Profile) -> set[str]:
     """The test problems on whose program the run itself came: while proposing, or filling the buffer before it."""
     from azr.evaluate import problem_set
 
-    proposals, seeds = (
-        [json.loads(line) for line in (folder / f"{name}.jsonl").read_text().splitlines()]
-        if (folder / f"{name}.jsonl").exists()
-        else []
-        for name in ("proposals", "seeds")
-    )
-    programs = {row["task"]["program"] for row in proposals if row["task"]} | {row["program"] for row in seeds}
+    proposals, seeds = folder / "proposals.jsonl", folder / "seeds.jsonl"
+    with reading(proposals, RETRAIN):
+        programs = {row["task"]["program"] for row in read_lines(proposals) if row["task"]}
+    with reading(seeds, RETRAIN):
+        programs |= {row["program"] for row in read_lines(seeds)}
     problems = problem_set("test", profile.evaluation.problems)
     return {problem.id for problem in problems if problem.task.program in programs}

@@ -10,11 +10,15 @@ Left out: device maps; the trainer and ``accelerate`` place the model.
 from __future__ import annotations
 
 import importlib.util
+import warnings
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import PartialState
+from huggingface_hub import get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
+from huggingface_hub.constants import CONFIG_NAME, HF_HUB_ETAG_TIMEOUT
+from huggingface_hub.utils import logging as hub_logging
 from peft import PeftModel
 from safetensors import SafetensorError
 from transformers import (
@@ -37,6 +41,7 @@ from azr.world.base import CHECKPOINTS
 BUILT_IN = ("nano", "micro")
 UNOPENED = (OSError, ValueError, KeyError, ImportError, SafetensorError)
 """What transformers and its libraries raise for a model that they cannot open."""
+UNREACHABLE = "The model '{name}' is not here and the hub cannot be reached: give a local folder, or connect."
 
 
 def resolve(name: str) -> str:
@@ -46,6 +51,7 @@ def resolve(name: str) -> str:
 
 def load_config(name: str) -> PretrainedConfig:
     """The configuration alone, of a model of which nothing else is loaded. Raises UserError as ``load_model`` does."""
+    _demand_there(name)
     try:
         return AutoConfig.from_pretrained(resolve(name))
     except UNOPENED as error:
@@ -77,6 +83,7 @@ def load_model(
     """
     path = resolve(name)
     disable_progress_bar()
+    _demand_there(name)
     quantised = four_bit_settings(dtype) if four_bit else {}
     try:
         tokenizer = AutoTokenizer.from_pretrained(path, padding_side="left")
@@ -90,8 +97,23 @@ def load_model(
         bos_token_id=own.bos_token_id, eos_token_id=own.eos_token_id, pad_token_id=tokenizer.pad_token_id
     )
     if adapter is not None:
-        model = PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
+        model = _adapted(model, adapter)
     return model.eval(), tokenizer
+
+
+def _adapted(model: PreTrainedModel, adapter: str | Path) -> PreTrainedModel:
+    """The model with a run's adapter merged into it."""
+    try:
+        if not (Path(adapter) / "adapter_model.safetensors").exists():
+            raise FileNotFoundError("PEFT would look for it on the hub")
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)  # PEFT asks
+            return PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
+    except (OSError, ValueError, LookupError, TypeError, SafetensorError) as error:
+        raise UserError(
+            f"The adapter {adapter} is not whole: restore it, or remove done.json beside it and run the same azr train "
+            "command, which writes it anew from the last checkpoint."
+        ) from error
 
 
 def load_style(name: str, tokenizer: PreTrainedTokenizerBase) -> PromptStyle:
@@ -103,6 +125,26 @@ def load_style(name: str, tokenizer: PreTrainedTokenizerBase) -> PromptStyle:
 
         return PaperStyle(tokenizer if tokenizer.chat_template else None)
     raise UserError(f"There is no prompt style '{name}'; choose compact or paper.")
+
+
+def _demand_there(name: str) -> None:
+    """Raise UserError for a path that is no folder, and where a model would come from a hub that cannot be reached.
+
+    One try tells the latter; transformers makes many, each with its own warning, for a minute.
+    """
+    hub_logging.set_verbosity_error()
+    path = Path(resolve(name))
+    if path.is_dir():
+        return
+    if name.startswith(("runs/", ".")) or path.is_absolute():
+        raise UserError(f"There is no folder '{name}': give that of a run or a model, nano, micro, or a hub id.")
+    try:
+        if not isinstance(try_to_load_from_cache(name, CONFIG_NAME), str):
+            get_hf_file_metadata(hf_hub_url(name, CONFIG_NAME), timeout=HF_HUB_ETAG_TIMEOUT)
+    except (OSError, ValueError):
+        return  # an answer, or no name of the hub: transformers says more
+    except Exception as error:  # of the HTTP client: no connection, or no answer in time
+        raise UserError(UNREACHABLE.format(name=name)) from error
 
 
 def _why_not(name: str, error: BaseException) -> str:
@@ -120,7 +162,7 @@ def _why_not(name: str, error: BaseException) -> str:
     if "GatedRepoError" in kinds or "gated" in text:
         return f"The model '{name}' is gated: accept its licence on the hub and log in with `hf auth login`."
     if any(word in text for word in ("connect", "offline", "couldn't", "resolve host", "proxy", "outgoing traffic")):
-        return f"The model '{name}' is not here and the hub cannot be reached: give a local folder, or connect."
+        return UNREACHABLE.format(name=name)
     if not isinstance(error, OSError) and "HFValidationError" not in kinds:
         return f"The model '{name}' is no causal language model that transformers can open: take another."
     return f"There is no model '{name}': give nano, micro, a local folder or a hub id."

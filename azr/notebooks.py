@@ -224,9 +224,11 @@ class Record:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self.rows: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
+            rows = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
-            self.rows = {}
+            rows = {}
+        whole = isinstance(rows, dict) and all(isinstance(row, dict) for row in rows.values())
+        self.rows: dict[str, dict[str, Any]] = rows if whole else {}
 
     def fingerprint(self, name: str) -> str:
         """The fingerprint under which ``name`` was completed; "" if it was not."""

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from azr.errors import UserError
+from azr.files import REMOVE, reading
 from azr.notebooks import Record, Settings
 from azr.paths import DEFAULT_PROFILE, profile_names
 
@@ -76,8 +77,13 @@ def notebook_body(path: Path) -> tuple[str, str]:
     import nbformat
     from nbconvert.exporters import HTMLExporter
 
-    notebook = nbformat.read(path, as_version=4)
-    headings = [line for cell in notebook.cells if cell.cell_type == "markdown" for line in cell.source.splitlines()]
+    with reading(path, f"{REMOVE}run azr run --profile NAME, which makes it anew"):
+        try:
+            notebook = nbformat.read(path, as_version=4)
+        except nbformat.ValidationError as error:  # no ValueError, unlike what it raises for text that is no JSON
+            raise ValueError(str(error)) from error
+        texts = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
+    headings = [line for text in texts for line in text.splitlines()]
     title = next((line.lstrip("# ") for line in headings if line.startswith("#")), path.stem)
     for cell in notebook.cells:
         if cell.cell_type == "markdown":

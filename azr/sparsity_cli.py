@@ -54,7 +54,10 @@ def main(args: argparse.Namespace) -> int:
     base, trained = weights_folder(args.base), weights_folder(args.trained)
     reports = sparsity_reports(base, trained, settings)
     if not reports[0].tensors:
-        raise UserError(f"{args.base} and {args.trained} have tensors of the same names, but none of the same shape.")
+        raise UserError(
+            f"{args.base} and {args.trained} have tensors of the same names, but none of the same shape: "
+            "give two models of one size."
+        )
     matrix = matrix_of(reports, args.by)
     if args.granularity:
         matrix = matrix[matrix["granularity"] == args.granularity].reset_index(drop=True)

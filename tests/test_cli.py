@@ -21,7 +21,9 @@ def test_every_command_of_the_table_is_there_and_has_help(command, capsys):
     with pytest.raises(SystemExit) as stop:
         cli.main([command.name, "--help"])
     assert stop.value.code == 0
-    assert f"usage: azr {command.name}" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert f"usage: azr {command.name}" in shown
+    assert f"{command.help[1:]}." in shown  # its own capitals, as in AZR and HTML
 
 
 def test_help_lists_every_command_and_loads_nothing_heavy():
@@ -155,10 +157,14 @@ def test_the_doctor_tells_full_training_split_over_devices(big_model, capsys):
         (["--model", "nano", "--profile", "hugo"], "no profile 'hugo'"),
         (["--model", "nano", "--shards", "0"], "--shards is 0"),
         (["--model", "nano", "--set", "train.stepps=3"], "no setting 'train.stepps'"),
+        (["--full"], "--full goes with --model or --profile: add one of them, or leave --full out"),
+        (["--shards", "0"], "--shards goes with --model or --profile"),
+        (["--shards", "8"], "--shards goes with --model or --profile"),
+        (["--set", "train.steps=3"], "--set goes with --model or --profile"),
     ],
 )
 def test_the_doctor_names_mistakes(options, said, capsys):
     assert cli.main(["doctor", *options]) == 2
     shown = capsys.readouterr()
     assert said in shown.err
-    assert shown.err.count("\n") == 1
+    assert (shown.err.count("\n"), shown.out) == (1, "")

@@ -151,12 +151,34 @@ def test_the_solver_is_the_untrained_model_whatever_the_run_made(run, monkeypatc
         (lambda run: (run / "done.json").unlink(), "is not finished"),
         (lambda run: (run / "config.json").unlink(), "is not the folder of a run"),
         (lambda run: (run / "proposals.jsonl").write_text(json.dumps(fate(1, None)) + "\n"), "No deduction proposal"),
+        (
+            lambda run: (run / "config.json").write_text('{"fing'),
+            "config.json is damaged: restore it, or move the run's",
+        ),
+        (lambda run: (run / "config.json").write_text('{"fingerprint": "abc"}'), "config.json is damaged"),
+        (lambda run: (run / "proposals.jsonl").unlink(), "proposals.jsonl is missing: restore it, or move the run's"),
+        (lambda run: (run / "proposals.jsonl").open("a").write('{"ste'), "proposals.jsonl is damaged: restore it"),
+        (lambda run: (run / "proposals.jsonl").open("a").write('{"step": 4}'), "proposals.jsonl is damaged"),
+        (lambda run: (run / "seeds.jsonl").unlink(), "seeds.jsonl is missing"),
+        (lambda run: (run / "seeds.jsonl").write_text("{}"), "seeds.jsonl is damaged"),
     ],
 )
 def test_what_cannot_be_measured_is_said_in_a_sentence(run, spoil, said, capsys):
     spoil(run)
+    before = {file: file.read_bytes() for file in run.iterdir()}
     assert cli.main(["curriculum", str(run)]) == 2
-    assert said in capsys.readouterr().err
+    printed = capsys.readouterr()
+    assert said in printed.err
+    assert (printed.err.count("\n"), printed.out) == (1, "")
+    assert {file: file.read_bytes() for file in run.iterdir()} == before
+
+
+def test_a_measurement_with_a_damaged_record_is_made_again(run):
+    assert cli.main(["curriculum", str(run)]) == 0
+    table, record = (run / "curriculum.csv").read_text(), (run / "curriculum.json").read_text()
+    (run / "curriculum.json").write_text(record[:50])
+    assert cli.main(["curriculum", str(run)]) == 0
+    assert ((run / "curriculum.csv").read_text(), (run / "curriculum.json").read_text()) == (table, record)
 
 
 def test_a_run_without_a_proposer_is_refused(run, capsys):

@@ -152,7 +152,8 @@ def trained(tmp_path):
     adapted.save_pretrained(folder / "adapter")
     changes = dict(text.split("=") for text in SMALL)
     profile = override(Profile("tiny"), {k: int(v) for k, v in changes.items()})
-    (folder / "config.json").write_text(json.dumps({"fingerprint": "abc", "profile": asdict(profile)}))
+    config = {"method": "selfplay", "seed": 0, "fingerprint": "abc", "profile": asdict(profile)}
+    (folder / "config.json").write_text(json.dumps(config))
     found = problem_set("test", 2)[0].task.to_json()
     rows = [{"task": None}, {"task": found}, {"task": found}, {"task": found | {"program": "def f(x): return x"}}]
     (folder / "proposals.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -205,3 +206,76 @@ def test_a_models_folder_is_no_unfinished_run(tmp_path):
     options = ("--profile", "smoke", "--runs", str(tmp_path), *small)
     assert cli.main(["evaluate", str(tmp_path / "model"), *options]) == 0
     assert (tmp_path / "smoke" / "model" / "base" / "test.csv").exists()
+
+
+def cut(file) -> None:
+    """Leave half of a file, as a full disk does."""
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+def contents(folder) -> dict:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda run: cut(run / "config.json"), "config.json is damaged: restore it, or move the run's folder away"),
+        (lambda run: (run / "config.json").write_text('{"fingerprint": "abc"}'), "config.json is damaged"),
+        (lambda run: cut(run / "proposals.jsonl"), "proposals.jsonl is damaged: restore it, or move the run's"),
+        (lambda run: (run / "proposals.jsonl").unlink(), "proposals.jsonl is missing: restore it, or move the run's"),
+        (lambda run: (run / "proposals.jsonl").write_text('{"step": 1}'), "proposals.jsonl is damaged"),
+        (lambda run: cut(run / "seeds.jsonl"), "seeds.jsonl is damaged: restore it, or move the run's folder away"),
+        (lambda run: (run / "seeds.jsonl").unlink(), "seeds.jsonl is missing"),
+        (lambda run: cut(run / "adapter" / "adapter_model.safetensors"), "remove done.json beside it and run the same"),
+        (lambda run: (run / "adapter" / "adapter_model.safetensors").unlink(), "adapter is not whole: restore it, or"),
+        (lambda run: cut(run / "adapter" / "adapter_config.json"), "adapter is not whole: restore it, or remove"),
+        (lambda run: (run / "adapter" / "adapter_config.json").write_text("{}"), "adapter is not whole: restore it"),
+    ],
+)
+def test_a_damaged_run_is_said_before_anything_is_sampled(nano, trained, monkeypatch, capsys, spoil, said):
+    monkeypatch.setattr(evaluate, "sample_each", None)
+    (trained / "done.json").write_text("{}")
+    spoil(trained)
+    before = contents(trained)
+    assert cli.main(["evaluate", str(trained)]) == 2
+    printed = capsys.readouterr()
+    assert said in printed.err
+    assert (printed.err.count("\n"), printed.out) == (1, "")
+    assert contents(trained) == before
+
+
+@pytest.mark.parametrize("spoil", [cut, lambda file: file.write_text("{}"), lambda file: file.write_text("[]")])
+def test_a_measurement_with_a_damaged_record_is_made_again(nano, tmp_path, spoil):
+    assert measure(tmp_path) == 0
+    record = tmp_path / "smoke" / "nano" / "base" / "test.json"
+    table, whole = record.with_suffix(".csv").read_text(), record.read_text()
+    spoil(record)
+    assert measure(tmp_path) == 0
+    assert (record.with_suffix(".csv").read_text(), record.read_text()) == (table, whole)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--profile", "typo"], "--profile goes with a model: the run"),
+        (["--profile", "laptop"], "--profile goes with a model: the run"),
+        (["--runs", "elsewhere"], "--runs goes with a model: the run"),
+        (["--model", "micro"], "--model chooses nothing here"),
+    ],
+)
+def test_options_that_would_change_nothing_of_a_run_are_refused(nano, trained, capsys, options, said):
+    (trained / "done.json").write_text("{}")
+    before = contents(trained)
+    assert cli.main(["evaluate", str(trained), *options]) == 2
+    assert said in capsys.readouterr().err
+    assert contents(trained) == before
+
+
+def test_a_second_model_is_refused_and_a_folder_that_is_not_there_leaves_none_behind(nano, tmp_path, capsys):
+    runs = tmp_path / "runs"
+    assert cli.main(["evaluate", "nano", "--model", "micro", "--runs", str(runs)]) == 2
+    assert "nano is what is measured; leave --model out" in capsys.readouterr().err
+    assert cli.main(["evaluate", "runs/nope", "--runs", str(runs)]) == 2
+    assert "There is no folder 'runs/nope'" in capsys.readouterr().err
+    assert not runs.exists()

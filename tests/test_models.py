@@ -1,7 +1,12 @@
 """Loading models: local folders, adapters, and what is said when there is no such model."""
 
 import importlib.util
+import os
+import re
 import shutil
+import subprocess
+import sys
+import warnings
 from types import SimpleNamespace
 
 import pytest
@@ -168,3 +173,42 @@ def test_four_bits_are_asked_for_on_the_gpu_of_the_process(monkeypatch):
     settings = four_bit_settings("bfloat16")
     assert settings["quantization_config"]["bnb_4bit_compute_dtype"] == torch.bfloat16
     assert settings["device_map"] == {"": 3}
+
+
+def test_peft_s_use_of_a_deprecated_name_is_not_shown(folder, tmp_path):
+    adapted = get_peft_model(tiny_model(), LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM"))
+    adapted.save_pretrained(tmp_path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", FutureWarning)
+        load_model(str(folder), adapter=tmp_path)
+
+
+@pytest.mark.parametrize("load", [load_model, load_config])
+@pytest.mark.parametrize("name", ["runs/laptop/nano/selfplay-seed9", "./nothing", "../nothing", "/nowhere/nothing"])
+def test_a_path_that_is_no_folder_is_refused_without_asking_the_hub(monkeypatch, load, name):
+    monkeypatch.setattr(models, "get_hf_file_metadata", None)
+    with pytest.raises(UserError, match=f"^There is no folder '{re.escape(name)}': give that of a run"):
+        load(name)
+
+
+HUB = """
+import logging, sys, time
+from azr.errors import UserError
+from azr.models import load_config, load_model
+began = time.monotonic()
+try:
+    {load}("nobody/nothing")
+except UserError as error:
+    print(error)
+print(time.monotonic() - began < 8)
+"""
+
+
+@pytest.mark.parametrize("load", ["load_model", "load_config"])
+def test_a_hub_that_cannot_be_reached_is_asked_once_and_silently(load):
+    settings = {"HF_HUB_OFFLINE": "0", "HF_ENDPOINT": "http://127.0.0.1:9", "NO_PROXY": "*"}  # nobody listens there
+    done = subprocess.run(
+        [sys.executable, "-c", HUB.format(load=load)], env=os.environ | settings, capture_output=True, text=True
+    )
+    said = "The model 'nobody/nothing' is not here and the hub cannot be reached: give a local folder, or connect."
+    assert (done.stdout.splitlines(), done.stderr) == ([said, "True"], "")

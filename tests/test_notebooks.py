@@ -167,8 +167,9 @@ def test_the_rest_is_as_expected_on_the_expected_machine_and_never_beyond_its_sp
     assert low * (1 - 1e-9) <= rest <= high * (1 + 1e-9)
 
 
-def test_a_record_that_cannot_be_read_is_begun_anew(tmp_path):
-    (tmp_path / "notebooks.json").write_text('{"00_a": {"finger')
+@pytest.mark.parametrize("text", ['{"00_a": {"finger', "[]", '{"00_a": 3}', "null"])
+def test_a_record_that_cannot_be_read_is_begun_anew(tmp_path, text):
+    (tmp_path / "notebooks.json").write_text(text)
     assert Record(tmp_path / "notebooks.json").rows == {}
 
 
@@ -348,6 +349,23 @@ def test_the_report_holds_every_executed_notebook_and_refers_to_nothing_outside(
     assert text.count('src="data:image/png;base64,') == 1
     for outside in ("http:", "https:", "<script", "@import", "<link"):
         assert outside not in text
+
+
+@pytest.mark.parametrize("text", ['{"cells": [', "", "[]", '{"nbformat": 4, "nbformat_minor": 5, "metadata": {}}'])
+def test_a_report_names_a_damaged_notebook(settings, tmp_path, text):
+    copy = settings.executed / "00_a.ipynb"
+    copy.parent.mkdir(parents=True)
+    copy.write_text(text)
+    with pytest.raises(UserError) as raised:
+        report.write_report(settings, tmp_path / "out" / "report.html")
+    assert str(raised.value) == f"{copy} is damaged: remove it and run azr run --profile NAME, which makes it anew."
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_report_with_a_damaged_record_shows_its_notebooks_as_incomplete(settings, tmp_path):
+    write(settings.executed / "00_a.ipynb", "# First", 'profile = ""')
+    (settings.folder / "notebooks.json").write_text("[]")
+    assert "Not complete: 00_a" in report.write_report(settings, tmp_path / "report.html").read_text()
 
 
 def test_a_formula_that_cannot_be_drawn_stays_as_it_was_written():

@@ -24,9 +24,12 @@ from azr.benchmarks.decoding import Decoding
 from azr.benchmarks.run import FOLDER
 from azr.benchmarks.sampling import COUNTS, RECORD
 from azr.errors import UserError
+from azr.files import REMOVE, reading
 from azr.paths import RUNS
 
 NAME = "compare"
+TYPES = {"task_type": str, "problem": str, "digest": str, "n": int, "c": int}
+"""Columns of a result that are compared."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,7 @@ class Result:
 
     folder: Path
     record: dict[str, Any]
+    decoding: str
     counts: pd.DataFrame
 
     @property
@@ -61,7 +65,7 @@ def main(args: argparse.Namespace) -> int:
     frame = pass_at_k_frame(counts, None, np.random.default_rng(0), reference=methods[0])
     use_style()
     models = ", ".join(dict.fromkeys(result.record["model"] for result in results))
-    figure = plot_pass_at_k(frame, note=f"{models}; {_decoding(results[0])}.", reference=methods[0])
+    figure = plot_pass_at_k(frame, note=f"{models}; {results[0].decoding}.", reference=methods[0])
     save(figure, NAME, frame, args.out)
     print(_report(frame, methods[0]))
     print(f"drawn: {args.out / NAME}.png, .pdf and .csv")
@@ -74,11 +78,19 @@ def read_results(folder: Path) -> list[Result]:
     if not found:
         raise UserError(f"{folder} holds no result: make one by azr evaluate --benchmark NAME")
     results = []
+    advice = f"{REMOVE}run the same azr evaluate command again"
     for place in found:
         if not (place / COUNTS).exists():
             raise UserError(f"{place} is not finished: run the same azr evaluate command again")
-        record = json.loads((place / RECORD).read_text(encoding="utf-8"))
-        results.append(Result(place, record, pd.read_csv(place / COUNTS, dtype={"problem": str, "digest": str})))
+        with reading(place / RECORD, advice):
+            whole = json.loads((place / RECORD).read_text(encoding="utf-8"))
+            record = {key: whole[key] for key in ("benchmark", "method", "seed", "model")}
+            decoding = _decoding(whole["decoding"])
+        with reading(place / COUNTS, advice):
+            counts = pd.read_csv(place / COUNTS, usecols=list(TYPES), dtype=TYPES)
+        if counts.empty or counts.isna().any(axis=None):
+            raise UserError(f"{place / COUNTS} is damaged: {advice}.")
+        results.append(Result(place, record, decoding, counts))
     return results
 
 
@@ -119,9 +131,9 @@ def comparable_counts(results: Sequence[Result], methods: Sequence[str]) -> pd.D
 def _demand_same(first: Result, other: Result) -> None:
     """Raise UserError where two results differ in decoding or in their problems."""
     both = f"{first.folder} and {other.folder}"
-    if _decoding(first) != _decoding(other):
+    if first.decoding != other.decoding:
         raise UserError(
-            f"{both} were decoded differently ({_decoding(first)}; {_decoding(other)}): evaluate one of them again"
+            f"{both} were decoded differently ({first.decoding}; {other.decoding}): evaluate one of them again"
         )
     problems = first.counts.set_index("problem")["digest"], other.counts.set_index("problem")["digest"]
     lacking = [len(a.index.difference(b.index)) for a, b in (problems, problems[::-1])]
@@ -138,8 +150,7 @@ def _demand_same(first: Result, other: Result) -> None:
         )
 
 
-def _decoding(result: Result) -> str:
-    settings = result.record["decoding"]
+def _decoding(settings: dict[str, Any]) -> str:
     return str(Decoding(**settings | {"seed": 0, "stop": tuple(settings["stop"])}))
 
 

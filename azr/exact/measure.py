@@ -9,13 +9,13 @@ problems are the first of those that sampling measures. Left out: arithmetic, an
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from azr.config import Profile, config_hash
 from azr.errors import UserError
+from azr.files import is_recorded
 
 
 def measure_exact(folder: Path, profile: Profile, fingerprint: str, load: Callable[[], tuple[Any, Any]]) -> Path:
@@ -45,7 +45,7 @@ def measure_exact(folder: Path, profile: Profile, fingerprint: str, load: Callab
     }
     stamp = config_hash(fingerprint, profile.model, settings, profile.threads)
     record, table_file = folder / "exact.json", folder / "exact.csv"
-    if record.exists() and table_file.exists() and json.loads(record.read_text())["fingerprint"] == stamp:
+    if is_recorded(record, table_file, stamp):
         return table_file
 
     from azr.evaluate import problem_set  # what takes seconds to import, after the check

@@ -253,7 +253,7 @@ def sparsity_reports(
             for tensors, unchanged in zip(found, _unchanged(old, new, settings), strict=True):
                 tensors[name] = TensorSparsity(old.numel(), unchanged, stored)
         del old, new  # before the next pair is read, so that memory holds one pair
-    if not found[0] and (missing or extra):
+    if not found[0] and (missing or extra) and not reshaped:
         names = f"{next(iter(missing), 'nothing')} and {next(iter(extra), 'nothing')}"
         raise UserError(f"The two checkpoints have no comparable tensor in common (they begin with {names}).")
     lora_report = lora.report() if lora is not None else None

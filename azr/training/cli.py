@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="start self-play from seeds in AZR's published format (several times: from all of them together)",
     )
-    parser.add_argument("--out", type=Path, metavar="FOLDER", help="run folder (default: runs/PROFILE/ARM-seedN)")
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="run folder (default: runs/PROFILE/MODEL/ARM-seedN)")
 
 
 def add_profile_arguments(parser: argparse.ArgumentParser) -> None:

@@ -24,17 +24,21 @@ import os
 import platform
 import time
 import warnings
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
+from safetensors import SafetensorError, safe_open
 from transformers import PrinterCallback, TrainerCallback, TrainerControl, TrainerState
 
 from azr.buffer import TaskBuffer
 from azr.config import Profile, config_hash
+from azr.errors import UserError
 from azr.evaluate import validate
+from azr.files import REMOVE, RETRAIN, read_lines, reading, run_fingerprint
 from azr.metrics.sparsity import sparsity_matrix
 from azr.models import load_config, load_model, load_style, resolve
 from azr.progress import Progress
@@ -88,23 +92,49 @@ def fingerprint(method: str, profile: Profile, seed: int, seed_files: Sequence[P
 
 
 def last_checkpoint(folder: Path) -> Path | None:
-    """The newest complete checkpoint in ``folder``."""
+    """The newest complete checkpoint in ``folder``. Raises UserError where a file of it is damaged."""
     complete = [path for path in folder.glob("checkpoint-*") if (path / STATE).exists()]
-    return max(complete, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
+    newest = max(complete, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
+    torn = next((file for file in sorted(newest.iterdir()) if not _is_whole(file)), None) if newest else None
+    if newest and torn:
+        raise UserError(f"{torn} is damaged: {_without(newest)}.")
+    return newest
+
+
+def _is_whole(file: Path) -> bool:
+    """Whether a file of a checkpoint is as long as it says; nothing of its size is read."""
+    try:
+        if file.suffix == ".safetensors":
+            with safe_open(file, framework="pt"):
+                return True
+        if file.suffix == ".json":
+            json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, SafetensorError):
+        return False
+    return file.suffix not in (".pt", ".pth") or zipfile.is_zipfile(file)
+
+
+def _without(checkpoint: Path) -> str:
+    """What helps where a checkpoint is damaged."""
+    return f"remove the folder {checkpoint} and run the same command again, which goes on from the one before"
 
 
 def keep_steps(file: Path, last: int) -> None:
-    """Drop the lines of a log after step ``last``, and torn ones, so that a resumed run does not repeat them."""
+    """Drop the lines of a log after step ``last``, and a torn last one, so that a resumed run does not repeat them."""
     if not file.exists():
         return
     kept = []
-    for line in file.read_text().splitlines():
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError:
-            break
-        if row["step"] <= last:
-            kept.append(line)
+    with reading(file, RETRAIN):
+        lines = file.read_text().splitlines()
+        for number, line in enumerate(lines, 1):
+            try:
+                row = json.loads(line)
+            except json.JSONDecodeError:
+                if number < len(lines):  # what comes after it would be lost
+                    raise
+                break
+            if row["step"] <= last:
+                kept.append(line)
     temporary = file.with_name(file.name + ".tmp")
     temporary.write_text("".join(line + "\n" for line in kept))
     temporary.replace(file)
@@ -212,7 +242,7 @@ def _prepare(method: str, profile: Profile, seed: int, folder: Path, seed_files:
     """Make room for a run whose inputs changed, and say in the folder what it will hold."""
     stamp = fingerprint(method, profile, seed, seed_files)
     config_file = folder / "config.json"
-    if config_file.exists() and json.loads(config_file.read_text())["fingerprint"] != stamp:
+    if config_file.exists() and run_fingerprint(folder) != stamp:
         folder.rename(folder.with_name(f"{folder.name}.old-{time.strftime('%Y%m%d-%H%M%S')}"))
     if (folder / "done.json").exists():
         return
@@ -257,7 +287,8 @@ def _fill_buffer(trainer: SelfPlayTrainer, folder: Path, checkpoint: Path | None
     source, seeds = trainer.source, folder / "seeds.jsonl"
     assert isinstance(source, SelfPlay)
     if checkpoint:
-        source.buffer = TaskBuffer.from_json(json.loads((checkpoint / STATE).read_text()))
+        with reading(checkpoint / STATE, _without(checkpoint)):
+            source.buffer = TaskBuffer.from_json(json.loads((checkpoint / STATE).read_text()))
         return
     if not seeds.exists():
         transformers.set_seed(trainer.args.seed * 100_003)
@@ -267,4 +298,5 @@ def _fill_buffer(trainer: SelfPlayTrainer, folder: Path, checkpoint: Path | None
             temporary.write_text("".join(json.dumps(row) + "\n" for row in source.buffer.to_json()))
             temporary.replace(seeds)
         trainer.accelerator.wait_for_everyone()
-    source.buffer = TaskBuffer.from_json(json.loads(line) for line in seeds.read_text().splitlines())
+    with reading(seeds, f"{REMOVE}run the same command again"):
+        source.buffer = TaskBuffer.from_json(read_lines(seeds))

@@ -131,3 +131,34 @@ def test_folders_without_a_finished_result_are_named(result, compare, tmp_path):
     assert "one folder is nothing to compare" in compare(base)[2]
     (trained / "benchmarks" / "math500" / "problems.csv").unlink()
     assert "math500 is not finished: run the same azr evaluate command again" in compare(base, trained)[2]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("record.json", '{"benchmark": "math'),
+        ("record.json", "{}"),
+        ("record.json", "[]"),
+        ("record.json", json.dumps({"benchmark": "math500", "method": "a", "seed": 0, "model": MODEL, "decoding": {}})),
+        ("problems.csv", ""),
+        ("problems.csv", "task_type,problem,n,c,length,cut,digest\n"),
+        ("problems.csv", "animal,legs\ncat,4\n"),
+        ("problems.csv", "task_type,problem,n,c,length,cut,digest\nmath500,p0,4,1,9.0,0,d\nmath500,p1,4"),
+        ("problems.csv", "task_type,problem,n,c,length,cut,digest\nmath500,p0,four,1,9.0,0,d\n"),
+    ],
+)
+def test_a_damaged_result_is_named(result, compare, tmp_path, name, text):
+    base, trained = result("base", [0, 1, 2, 3]), result("selfplay", [2, 2, 2, 3])
+    file = trained / "benchmarks" / "math500" / name
+    file.write_text(text)
+    advice = "remove it and run the same azr evaluate command again"
+    assert compare(base, trained) == (2, "", f"azr: {file} is damaged: {advice}.\n")
+    assert file.read_text() == text
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_result_without_its_record_is_named(result, compare):
+    base, trained = result("base", [0, 1, 2, 3]), result("selfplay", [2, 2, 2, 3])
+    file = trained / "benchmarks" / "math500" / "record.json"
+    file.unlink()
+    assert compare(base, trained)[::2] == (2, f"azr: {file} is missing: run the same azr evaluate command again.\n")

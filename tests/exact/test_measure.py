@@ -44,6 +44,10 @@ def test_a_model_is_measured_once_and_again_when_a_setting_changes(nano, tmp_pat
     before = file.stat().st_mtime_ns
     assert measure(tmp_path / "runs") == 0
     assert file.stat().st_mtime_ns == before
+    whole = file.with_name("exact.json").read_text()
+    file.with_name("exact.json").write_text(whole[:50])  # says nothing, so it is measured again
+    assert measure(tmp_path / "runs") == 0
+    assert file.with_name("exact.json").read_text() == whole
     assert measure(tmp_path / "runs", "--set=evaluation.exact_expansions=10") == 0
     assert pd.read_csv(file).expansions.max() == 10
 

@@ -92,6 +92,7 @@ def test_the_built_in_model_is_known_by_its_name(capsys):
         ("empty", [], "holds no .safetensors file"),
         ("strange", [], "no comparable tensor in common"),
         ("reshaped", [], "none of the same shape"),
+        ("deeper", [], "have tensors of the same names, but none of the same shape: give two models of one size"),
         ("base", ["--atol", "close"], "--atol cannot be 'close'"),
         ("base", ["--dtype", "int8"], "--dtype"),
         ("base", ["--csv", "nowhere/table.csv"], "There is no folder nowhere"),
@@ -100,7 +101,9 @@ def test_the_built_in_model_is_known_by_its_name(capsys):
 def test_mistakes_get_one_sentence_and_exit_code_2(folders, tmp_path, capsys, trained, options, said):
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "config.json").write_text(json.dumps({}))
-    for name, tensors in (("strange", {"a": torch.ones(1)}), ("reshaped", {n: torch.ones(3) for n in BASE})):
+    wider = {n: torch.ones(3) for n in BASE}
+    deeper = wider | {"layers.2.q_proj.weight": torch.ones(3)}
+    for name, tensors in (("strange", {"a": torch.ones(1)}), ("reshaped", wider), ("deeper", deeper)):
         (tmp_path / name).mkdir()
         save_file(tensors, tmp_path / name / "model.safetensors")
     assert cli.main(["sparsity", folders[0], str(tmp_path / trained), *options]) == 2

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 
 from azr import cli
 from azr.config import load_profile
 from azr.errors import UserError
+from azr.paths import run_folder
 from azr.training.cli import add_arguments, chosen_profile
 
 from .tiny import write_seeds
@@ -55,6 +58,35 @@ def test_mistakes_are_named_before_anything_is_made(options, said, tmp_path, cap
     assert cli.main(["train", *options, "--out", str(tmp_path / "run")]) == 2
     assert said in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (None, "is no run's: choose another folder by --out"),
+        ('{"method": "selfplay", "fing', "config.json is damaged: restore it, or move the run's folder away"),
+        ('{"fingerprint": "abc"}', "config.json is damaged: restore it, or move the run's folder away"),
+    ],
+)
+def test_a_folder_that_holds_something_else_is_left_alone(model_folder, tmp_path, capsys, text, said):
+    folder = tmp_path / "out"
+    shutil.copytree(model_folder, folder)
+    if text:
+        (folder / "config.json").write_text(text)
+    before = {file: file.read_bytes() for file in folder.iterdir()}
+    assert cli.main(["train", "selfplay", "--profile", "smoke", "--model", "nano", "--out", str(folder)]) == 2
+    printed = capsys.readouterr()
+    assert said in printed.err
+    assert (printed.err.count("\n"), printed.out) == (1, "")
+    assert {file: file.read_bytes() for file in folder.iterdir()} == before
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_the_help_says_where_a_run_goes(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["train", "--help"])
+    default = run_folder(Path("runs"), "PROFILE", "MODEL", "ARM", 0).as_posix().replace("seed0", "seedN")
+    assert f"(default: {default})" in " ".join(capsys.readouterr().out.split())
 
 
 def test_a_run_from_the_command_line(model_folder, tmp_path, capsys):

@@ -199,6 +199,63 @@ def test_keep_steps_drops_what_comes_after_and_what_is_torn(tmp_path):
     assert file.read_text() == '{"step": 1}\n{"step": 2}\n{"step": 2}\n'
 
 
+@pytest.mark.parametrize("text", ['{"step": 1}\n{"st\n{"step": 3}\n', '{"step": 1}\n{"reward": 2}\n', "[1]\n"])
+def test_a_log_that_is_damaged_before_its_end_is_left_alone(tmp_path, text):
+    file = tmp_path / "log.jsonl"
+    file.write_text(text)
+    with pytest.raises(UserError, match=r"log.jsonl is damaged: restore it, or move the run's folder away"):
+        keep_steps(file, 2)
+    assert file.read_text() == text
+
+
+def cut(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+@pytest.mark.parametrize(
+    "name", ["adapter_model.safetensors", "optimizer.pt", "scheduler.pt", "rng_state.pth", "trainer_state.json", STATE]
+)
+def test_a_damaged_checkpoint_is_named_and_without_it_the_run_goes_on(finished, model_folder, tmp_path, name):
+    folder = tmp_path / "run"
+    shutil.copytree(finished, folder)
+    (folder / "done.json").unlink()
+    newest = folder / "checkpoints" / "checkpoint-4"
+    cut(newest / name)
+    before = {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+    with pytest.raises(UserError) as raised:
+        train_in(folder, tiny_profile(model_folder))
+    advice = f"remove the folder {newest} and run the same command again, which goes on from the one before"
+    assert str(raised.value) == f"{newest / name} is damaged: {advice}."
+    after = {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+    assert {file for file in after if after[file] != before.get(file)} <= {
+        folder / "config.json",
+        folder / "versions.json",
+    }
+    if name == "optimizer.pt":
+        shutil.rmtree(newest)
+        assert results(train_in(folder, tiny_profile(model_folder))) == results(finished)
+
+
+@pytest.mark.parametrize("text", ["[{}]", "[3]", "3"])
+def test_a_checkpoint_whose_buffer_is_none_is_named(finished, model_folder, tmp_path, text):
+    folder = tmp_path / "run"
+    shutil.copytree(finished, folder)
+    (folder / "done.json").unlink()
+    (folder / "checkpoints" / "checkpoint-4" / STATE).write_text(text)
+    with pytest.raises(UserError, match=r"source.json is damaged: remove the folder .*checkpoint-4 and run the same"):
+        train_in(folder, tiny_profile(model_folder))
+
+
+@pytest.mark.parametrize("text", ['{"type": "dedu', "{}\n", "3\n"])
+def test_damaged_seeds_of_a_run_are_named(model_folder, tmp_path, text):
+    folder = tmp_path / "run"
+    write_seeds(folder)
+    (folder / "seeds.jsonl").write_text(text)
+    with pytest.raises(UserError, match=r"seeds.jsonl is damaged: remove it and run the same command again\.$"):
+        train_in(folder, tiny_profile(model_folder))
+    assert (folder / "seeds.jsonl").read_text() == text
+
+
 def test_an_incomplete_checkpoint_is_none(tmp_path):
     assert last_checkpoint(tmp_path) is None
     for step, complete in ((2, True), (10, True), (12, False)):
