@@ -94,8 +94,11 @@ def _load(folder: Path, profile: Profile) -> tuple[Any, Any, str, Path | None]:
 
     full, adapter = folder / "model", folder / "adapter"
     trained = [full / "config.json"], [adapter / "adapter_config.json", adapter / "adapter_model.safetensors"]
-    if _run_config(folder) and not any(all(file.exists() for file in files) for files in trained):
-        raise UserError(f"The run {folder} has no final weights: remove the folder and train it again.")
+    if run_config(folder) and not any(all(file.exists() for file in files) for files in trained):
+        raise UserError(
+            f"The run {folder} has no final weights: remove its done.json and run the same azr train command, which "
+            "writes them anew from the last checkpoint."
+        )
     name = str(full) if full.exists() else profile.model.name
     chosen = adapter if adapter.exists() else None
     model, tokenizer = load_model(name, profile.model.dtype, chosen)

@@ -172,7 +172,7 @@ def test_a_run_without_its_weights_is_not_measured_as_the_model_that_it_started_
     (trained / "done.json").write_text("{}")
     (trained / "adapter" / file).unlink()
     assert cli.main(["evaluate", str(trained)]) == 2
-    assert "has no final weights: remove the folder and train it again" in capsys.readouterr().err
+    assert "has no final weights: remove its done.json" in capsys.readouterr().err
     assert not (trained / "test.csv").exists()
 
 
