@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from azr.benchmarks import run as benchmarks
-from azr.config import Profile, config_hash, override, profile_from
+from azr.config import Profile, checked, config_hash, override, profile_from
 from azr.errors import UserError
 from azr.exact.measure import measure_exact
 from azr.paths import base_folder
@@ -57,7 +57,7 @@ def main(args: argparse.Namespace) -> int:
         if not (folder / "done.json").exists():
             raise UserError(f"The run {folder} is not finished: train it first, with the same command as before.")
         saved = run["profile"]
-        profile = override(profile_from(saved.pop("name"), saved), settings(args.set))
+        profile = checked(override(profile_from(saved.pop("name"), saved), settings(args.set)))
     else:
         args.model = args.target
         profile = chosen_profile(args)

@@ -38,7 +38,7 @@ def test_options_change_the_profile():
         (["selfplay", "--set", "train.stepps=3"], "no setting 'train.stepps'"),
         (["selfplay", "--set", "train.steps=many"], "cannot be 'many'"),
         (["selfplay", "--proposer-reward", "gold"], "no proposer reward 'gold'; choose one of learnability"),
-        (["selfplay", "--max-steps", "0"], "train.steps and rollout.batch must be at least 1"),
+        (["selfplay", "--max-steps", "0"], "train.steps is 0; it must be at least 1"),
         (["selfplay", "--set", "rollout.batch=3"], "an even number"),
         (["selfplay", "--set", "train.micro_batch=0"], "train.micro_batch is 0; it must be at least 1"),
         (["selfplay", "--set", "rollout.rollouts=0"], "rollout.rollouts is 0"),
