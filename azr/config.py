@@ -6,13 +6,16 @@
 3
 
 A profile file holds the fields below by section; an absent section has its defaults, an unknown field is refused.
+``checked`` is for a profile to which nothing more is done: it refuses values that no run or measurement can have.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -181,18 +184,87 @@ class Profile:
     engine: EngineConfig = field(default_factory=EngineConfig)
 
 
+LEAST = {
+    "seeds": 1,
+    "larger_seeds": 0,
+    "threads": 1,
+    "model.lora_rank": 1,
+    "model.lora_alpha": 1,
+    "rollout.batch": 1,
+    "rollout.solves": 0,
+    "rollout.references": 1,
+    "rollout.rollouts": 1,
+    "rollout.seed_factor": 1,
+    "rollout.temperature": 0,
+    "rollout.max_new_tokens": 1,
+    "rollout.chunk": 1,
+    "train.steps": 1,
+    "train.full_steps": 0,
+    "train.learning_rate": 0,
+    "train.full_learning_rate": 0,
+    "train.weight_decay": 0,
+    "train.max_grad_norm": 0,
+    "train.micro_batch": 1,
+    "train.novelty_weight": 0,
+    "train.problems": 1,
+    "train.save_every": 1,
+    "train.validate_every": 0,
+    "evaluation.problems": 1,
+    "evaluation.samples": 1,
+    "evaluation.validation_problems": 1,
+    "evaluation.validation_samples": 1,
+    "evaluation.final_samples": 1,
+    "evaluation.exact_problems": 0,
+    "evaluation.exact_expansions": 0,
+    "evaluation.exact_samples": 0,
+    "evaluation.exact_bound": 0,
+    "evaluation.curriculum_problems": 1,
+    "evaluation.curriculum_samples": 1,
+    "engine.vllm_gpu_memory_utilization": 0,
+    "engine.vllm_tensor_parallel_size": 1,
+    "engine.vllm_server_port": 1,
+}
+"""The least that each setting that is a number may be."""
+NOT_ZERO = ("rollout.temperature", "engine.vllm_gpu_memory_utilization")
+"""Those of them that must be more than that."""
+CHOICES = {
+    "model.prompt_style": ("compact", "paper"),
+    "model.dtype": ("float32", "bfloat16"),
+    "rollout.references_from": ("buffer", "seeds"),
+    "train.advantage_by": ("token", "sequence"),
+    "train.loss_by": ("token", "sequence"),
+    "train.proposer": ("trained", "frozen", "base"),
+}
+"""Settings that are one of a few words (what samples and who is told: ``azr.training.engine``)."""
+
+
 def load_profile(name: str) -> Profile:
-    """Read ``profiles/<name>.yaml``; UserError for an unknown name, section or field."""
-    path = PROFILES / f"{name}.yaml"
-    if not path.exists():
+    """Read ``profiles/<name>.yaml``; UserError for an unknown name, section or field, and for a file of another kind.
+
+    What it holds is not ``checked`` yet: options may still change it.
+    """
+    return profile_from(name, profile_values(name))
+
+
+def profile_values(name: str) -> dict[str, Any]:
+    """What the file of a profile holds, as it stands there; its name is one of ``profile_names()``, never a path."""
+    if name not in profile_names():
         raise UserError(f"There is no profile '{name}'; choose one of {', '.join(profile_names())}.")
-    return profile_from(name, yaml.safe_load(path.read_text()) or {})
+    path = PROFILES / f"{name}.yaml"
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, ValueError) as error:
+        problem = " ".join(str(error).split())
+        raise UserError(f"The profile file {path} is not YAML; write it as smoke.yaml beside it: {problem}") from error
+    if values is not None and not isinstance(values, dict):
+        raise UserError(f"The profile file {path} holds no settings by name; write it as smoke.yaml beside it.")
+    return values or {}
 
 
 def profile_from(name: str, values: dict[str, Any]) -> Profile:
     """The profile that a mapping of sections describes."""
     profile = Profile(name)
-    for key, value in values.items():
+    for key, value in ((str(key), value) for key, value in values.items()):
         if dataclasses.is_dataclass(getattr(profile, key, None)) and not isinstance(value, dict):
             raise UserError(f"Section '{key}' of profile '{name}' is {value!r}; give it settings, or leave it out.")
         flat = {f"{key}.{k}": v for k, v in value.items()} if isinstance(value, dict) else {key: value}
@@ -223,6 +295,43 @@ def override(profile: Profile, values: dict[str, Any]) -> Profile:
             raise UserError(f"Setting '{dotted}' cannot be {value!r}; it is like {current!r}.") from None
         profile = dataclasses.replace(profile, **{section: changed}) if section else changed
     return profile
+
+
+def checked(profile: Profile) -> Profile:
+    """``profile`` itself, if a run and its measurements can have all of its settings; else UserError names the first
+    that they cannot.
+    """
+    from azr.rewards import PROPOSER_REWARDS  # only here: it imports NumPy, and this module is wanted at once
+
+    for name, least in LEAST.items():
+        value, more = _setting(profile, name), name in NOT_ZERO
+        if not math.isfinite(value) or value < least or (more and value == least):
+            raise UserError(f"{name} is {value}; it must be {'more than' if more else 'at least'} {least}.")
+    for name, choices in CHOICES.items():
+        if _setting(profile, name) not in choices:
+            raise UserError(f"{name} is '{_setting(profile, name)}'; choose {' or '.join(choices)}.")
+    train, rollout = profile.train, profile.rollout
+    if train.proposer_reward not in PROPOSER_REWARDS:
+        names = ", ".join(PROPOSER_REWARDS)
+        raise UserError(f"There is no proposer reward '{train.proposer_reward}'; choose one of {names}.")
+    if profile.model.four_bit and profile.model.full:
+        raise UserError("A base in 4 bits cannot be trained itself: leave --full out, or model.four_bit off.")
+    if train.proposer == "base" and profile.model.full:
+        raise UserError("The base proposes by switching the adapter off; full fine-tuning has none: use LoRA.")
+    if train.proposer == "base" and profile.engine.name != "transformers":
+        raise UserError("The base proposes by switching the adapter off, which vLLM cannot: engine.name=transformers.")
+    if rollout.rows % 2:
+        raise UserError(
+            f"rollout.batch {rollout.batch} and rollout.solves {rollout.solves} must come to an even number together."
+        )
+    if rollout.rows % train.micro_batch:
+        raise UserError(f"train.micro_batch {train.micro_batch} does not divide the {rollout.rows} rows of a step.")
+    return profile
+
+
+def _setting(profile: Profile, name: str) -> Any:
+    """The value of a setting by its dotted name."""
+    return functools.reduce(getattr, name.split("."), profile)
 
 
 def config_hash(*parts: Any) -> str:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from azr.config import Profile, RolloutConfig, config_hash, override, profile_from
+from azr.config import Profile, RolloutConfig, checked, config_hash, override, profile_from
 from azr.errors import UserError
 from azr.files import RETRAIN, is_recorded, read_lines, reading, run_config
 from azr.metrics.curriculum import ast_novelty, program_shape
@@ -63,7 +63,7 @@ def main(args: argparse.Namespace) -> int:
     if not (folder / "done.json").exists():
         raise UserError(f"The run {folder} is not finished: train it first, with the same command as before.")
     saved = config["profile"]
-    profile = override(profile_from(saved.pop("name"), saved), settings(args.set))
+    profile = checked(override(profile_from(saved.pop("name"), saved), settings(args.set)))
     _measure(folder, profile, config["seed"], config["fingerprint"])
     print(f"measured: {folder / 'curriculum.csv'}")
     return 0

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from azr.benchmarks import run as benchmarks
-from azr.config import Profile, config_hash, override, profile_from
+from azr.config import Profile, checked, config_hash, override, profile_from
 from azr.errors import UserError
 from azr.exact.measure import measure_exact
 from azr.files import RETRAIN, is_recorded, read_lines, reading, run_config
@@ -63,7 +63,7 @@ def main(args: argparse.Namespace) -> int:
         if not (folder / "done.json").exists():
             raise UserError(f"The run {folder} is not finished: train it first, with the same command as before.")
         saved = run["profile"]
-        profile = override(profile_from(saved.pop("name"), saved), settings(args.set))
+        profile = checked(override(profile_from(saved.pop("name"), saved), settings(args.set)))
     else:
         args.model, args.profile, args.runs = args.target, args.profile or DEFAULT_PROFILE, args.runs or RUNS
         profile = chosen_profile(args)
@@ -93,8 +93,7 @@ def _load(folder: Path, profile: Profile) -> tuple[Any, Any, str, Path | None]:
     from azr.models import load_model
 
     full, adapter = folder / "model", folder / "adapter"
-    trained = [full / "config.json"], [adapter / "adapter_config.json", adapter / "adapter_model.safetensors"]
-    if run_config(folder) and not any(all(file.exists() for file in files) for files in trained):
+    if run_config(folder) and not (full.is_dir() or adapter.is_dir()):
         raise UserError(
             f"The run {folder} has no final weights: remove its done.json and run the same azr train command, which "
             "writes them anew from the last checkpoint."

@@ -104,7 +104,7 @@ def load_model(
 def _adapted(model: PreTrainedModel, adapter: str | Path) -> PreTrainedModel:
     """The model with a run's adapter merged into it."""
     try:
-        if not (Path(adapter) / "adapter_model.safetensors").exists():
+        if not all((Path(adapter) / name).exists() for name in ("adapter_config.json", "adapter_model.safetensors")):
             raise FileNotFoundError("PEFT would look for it on the hub")
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)  # PEFT asks

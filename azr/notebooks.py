@@ -38,7 +38,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from azr.errors import UserError
-from azr.paths import DEFAULT_PROFILE, PROFILES, ROOT, RUNS, profile_names
+from azr.paths import DEFAULT_PROFILE, ROOT, RUNS, profile_names
 from azr.progress import duration
 
 KERNEL = "azr"
@@ -305,9 +305,9 @@ class Echo:
 
 def profile_file(name: str) -> dict[str, Any]:
     """What the file of a profile holds."""
-    import yaml
+    from azr.config import profile_values  # only here: check_arguments needs the standard library alone
 
-    return yaml.safe_load((PROFILES / f"{name}.yaml").read_text(encoding="utf-8")) or {}
+    return profile_values(name)
 
 
 def figure_files(notebook: Mapping[str, Any], settings: Settings) -> list[Path]:
@@ -480,7 +480,10 @@ def run_notebooks(settings: Settings, numbers: list[str], kernel: str) -> int:
 
 def main(args: argparse.Namespace, base: Settings | None = None) -> int:
     """``azr run``: check the arguments, delete if asked to, run; folders are those of ``base``."""
+    from azr.config import checked, load_profile
+
     settings, numbers = check_arguments(args, base)
+    checked(load_profile(settings.profile))  # before anything is deleted
     kernel = ensure_kernel()
     with alone(settings), plain_environment():
         if args.fresh:

@@ -120,8 +120,8 @@ def write_buffer(path: Path, buffer: TaskBuffer) -> None:
     temporary.replace(path)
 
 
-def write_run_seeds(path: Path, files: Sequence[Path]) -> None:
-    """Make a run's ``seeds.jsonl`` from seed files, and print what of them stands.
+def run_seeds(files: Sequence[Path]) -> TaskBuffer:
+    """The buffer with which a run starts from seed files; prints what of them stands.
 
     Raises UserError where there is no task of one of the types: each has a solver from the first step on.
     """
@@ -134,7 +134,7 @@ def write_run_seeds(path: Path, files: Sequence[Path]) -> None:
         if not count:
             form = "inputs, outputs and message" if name == TaskType.INDUCTION else "input and output"
             raise UserError(f"the seed files hold no {name} task that stands: add one with {form} (see azr seeds FILE)")
-    write_buffer(path, buffer)
+    return buffer
 
 
 def _draft(number: int, line: str) -> _Draft | str:

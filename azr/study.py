@@ -20,7 +20,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from azr.arms import FULL, arm_measures, arm_profile
-from azr.config import Profile, config_hash, load_profile, override
+from azr.config import Profile, checked, config_hash, load_profile, override
 from azr.figures.style import save, use_style
 from azr.figures.training import log_frame
 from azr.jobs import Job, PastJobs, run_jobs
@@ -206,7 +206,7 @@ def open_study(
         settings = override(settings, {"seeds": seeds})
     runs_folder = Path(runs) if runs else RUNS
     default = ROOT / "figures" if profile == DEFAULT_PROFILE else runs_folder / profile / "figures"
-    return Study(settings, runs_folder, Path(figures) if figures else default, jobs)
+    return Study(checked(settings), runs_folder, Path(figures) if figures else default, jobs)
 
 
 def gains(counts: pd.DataFrame, k: int, reference: str = "base") -> pd.DataFrame:

@@ -186,3 +186,18 @@ def test_a_run_without_a_proposer_is_refused(run, capsys):
     (run / "config.json").write_text(json.dumps(config))
     assert cli.main(["curriculum", str(run)]) == 2
     assert "rlvr proposes nothing" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "setting",
+    ["evaluation.curriculum_samples=-1", "evaluation.curriculum_samples=0", "evaluation.curriculum_problems=-3",
+     "evaluation.curriculum_problems=0", "rollout.chunk=0", "threads=0"],
+)  # fmt: skip
+def test_a_refused_setting_leaves_a_finished_measurement_as_it_is(run, setting, capsys):
+    (run / "curriculum.csv").write_text("a finished table")
+    (run / "curriculum.json").write_text('{"fingerprint": "of other settings"}')
+    before = {path: path.read_bytes() for path in run.iterdir()}
+    assert cli.main(["curriculum", str(run), "--set", setting]) == 2
+    name, _, value = setting.partition("=")
+    assert capsys.readouterr().err == f"azr: {name} is {value}; it must be at least 1.\n"
+    assert {path: path.read_bytes() for path in run.iterdir()} == before

@@ -167,12 +167,14 @@ def test_a_run_that_is_not_finished_is_refused(trained, capsys):
     assert not (trained / "test.csv").exists()
 
 
-@pytest.mark.parametrize("file", ["adapter_config.json", "adapter_model.safetensors"])
-def test_a_run_without_its_weights_is_not_measured_as_the_model_that_it_started_from(trained, file, capsys):
+@pytest.mark.parametrize(
+    ("lost", "said"), [("adapter", "has no final weights"), ("adapter/adapter_config.json", "is not whole: restore it")]
+)
+def test_a_run_without_its_weights_is_not_measured_as_the_model_that_it_started_from(trained, lost, said, capsys):
     (trained / "done.json").write_text("{}")
-    (trained / "adapter" / file).unlink()
+    (trained / lost).rename(trained / "elsewhere")
     assert cli.main(["evaluate", str(trained)]) == 2
-    assert "has no final weights: remove its done.json" in capsys.readouterr().err
+    assert said in capsys.readouterr().err
     assert not (trained / "test.csv").exists()
 
 
@@ -198,6 +200,40 @@ def test_a_run_is_measured_with_its_own_settings_and_adapter(nano, trained, tmp_
     of_run, of_base = drawn[: len(measured)], drawn[len(measured) :]
     assert [c[0].prompt_ids for c in of_run] == [c[0].prompt_ids for c in of_base]
     assert of_run != of_base
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--set", "evaluation.samples=-1"], "evaluation.samples is -1; it must be at least 1"),
+        (["--set", "evaluation.samples=0"], "evaluation.samples is 0"),
+        (["--set", "evaluation.problems=0"], "evaluation.problems is 0"),
+        (["--set", "evaluation.problems=-1"], "evaluation.problems is -1"),
+        (["--split", "validation", "--set", "evaluation.final_samples=-1"], "evaluation.final_samples is -1"),
+        (["--exact", "--set", "evaluation.exact_problems=-2"], "evaluation.exact_problems is -2"),
+        (["--exact", "--set", "evaluation.exact_bound=nan"], "evaluation.exact_bound is nan"),
+        (["--set", "threads=0"], "threads is 0"),
+        (["--set", "model.prompt_style=foo"], "choose compact or paper"),
+        (["--set", "evaluation.samples=["], "cannot be read: give a number, a word or true"),
+    ],
+)
+def test_a_refused_setting_leaves_finished_measurements_as_they_are(nano, trained, options, said, capsys):
+    (trained / "done.json").write_text("{}")
+    for name in ("test", "validation", "exact"):
+        (trained / f"{name}.csv").write_text("a finished table")
+        (trained / f"{name}.json").write_text('{"fingerprint": "of other settings"}')
+    before = {path: path.read_bytes() for path in trained.rglob("*") if path.is_file()}
+    assert cli.main(["evaluate", str(trained), *options]) == 2
+    told = capsys.readouterr().err
+    assert said in told
+    assert told.count("\n") == 1
+    assert {path: path.read_bytes() for path in trained.rglob("*") if path.is_file()} == before
+
+
+def test_a_refused_setting_makes_no_folder_for_a_model_as_it_is(nano, tmp_path, capsys):
+    assert measure(tmp_path / "runs", "evaluation.samples=-1") == 2
+    assert "evaluation.samples is -1" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
 
 
 def test_a_models_folder_is_no_unfinished_run(tmp_path):

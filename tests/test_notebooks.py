@@ -306,6 +306,12 @@ def test_fresh_deletes_this_profiles_folder_once_the_arguments_are_right(setting
         assert old.exists()
     assert notebooks.main(arguments("--profile", "smoke"), settings) == 0
     assert old.exists()
+    (settings.runs / "smoke.yaml").write_text("seeds: -2")
+    with monkeypatch.context() as patch:
+        patch.setattr("azr.config.PROFILES", settings.runs)
+        with pytest.raises(UserError, match="seeds is -2; it must be at least 1"):
+            notebooks.main(arguments("--profile", "smoke", "--fresh"), settings)
+    assert old.exists()
     assert notebooks.main(arguments("--profile", "smoke", "--fresh"), settings) == 0
     assert not settings.folder.exists()
     assert other.exists()

@@ -10,9 +10,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from azr import study
+from azr import config, paths, study
 from azr.arms import arm_measures
 from azr.config import Profile, load_profile, override
+from azr.errors import UserError
 from azr.study import Study, gains, jobs_for, open_study
 from azr.training.cli import add_profile_arguments, chosen_profile
 
@@ -107,6 +108,17 @@ def test_a_study_from_a_notebooks_parameters(tmp_path):
     assert [folder.name for folder in opened.folders("selfplay")] == [f"selfplay-seed{n}" for n in range(5)]
     assert open_study("smoke", figures="here").figures == Path("here")
     assert "smoke profile" in opened.note
+
+
+def test_a_study_of_settings_that_no_run_can_have_is_refused(tmp_path, monkeypatch):
+    with pytest.raises(UserError, match="seeds is 0; it must be at least 1"):
+        open_study("smoke", seeds=0, runs=str(tmp_path))
+    (tmp_path / "mine.yaml").write_text("seeds: -2")
+    monkeypatch.setattr(config, "PROFILES", tmp_path)
+    monkeypatch.setattr(paths, "PROFILES", tmp_path)
+    with pytest.raises(UserError, match="seeds is -2; it must be at least 1"):
+        open_study("mine", runs=str(tmp_path))
+    assert open_study("mine", seeds=1, runs=str(tmp_path)).profile.seeds == 1
 
 
 def test_what_is_measured_of_an_arm_is_measured_by_the_process_that_trains_it(tmp_path):

@@ -10,6 +10,7 @@ vLLM; any function of the type ``Generate`` will do.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -53,7 +54,7 @@ class Decoding:
     """Texts at whose end a response ends."""
 
     def __post_init__(self) -> None:
-        if self.temperature < 0 or not 0 < self.top_p <= 1 or self.top_k < 0 or self.max_new_tokens < 1:
+        if not 0 <= self.temperature < math.inf or not 0 < self.top_p <= 1 or self.top_k < 0 or self.max_new_tokens < 1:
             raise UserError(
                 "decoding needs temperature >= 0, 0 < top_p <= 1, top_k >= 0 and at least one new token: "
                 f"it was given {self.temperature:g}, {self.top_p:g}, {self.top_k} and {self.max_new_tokens}"

@@ -16,9 +16,12 @@ from typing import Any
 import yaml
 
 from azr.arms import ARMS, FULL, arm_profile
-from azr.config import Profile, load_profile, override
+from azr.config import Profile, checked, load_profile, override
 from azr.errors import UserError
 from azr.paths import RUNS, run_folder
+
+HIGHEST_SEED = 40_000
+"""Of a run: a step's seed is 100,003 times as much and must stay below 2**32, in each of several processes."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -58,11 +61,11 @@ def add_profile_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def chosen_profile(args: argparse.Namespace) -> Profile:
-    """The profile that the arguments of ``add_profile_arguments`` describe."""
+    """The profile that the arguments of ``add_profile_arguments`` describe, ``checked``."""
     changes = settings(args.set)
     if args.model:
         changes["model.name"] = args.model
-    return override(load_profile(args.profile), changes)
+    return checked(override(load_profile(args.profile), changes))
 
 
 def settings(given: list[str]) -> dict[str, Any]:
@@ -72,7 +75,10 @@ def settings(given: list[str]) -> dict[str, Any]:
         name, equals, value = text.partition("=")
         if not equals:
             raise UserError(f"--set {text} has no value: write it as NAME=VALUE, for instance train.steps=3.")
-        number = yaml.safe_load(value)
+        try:
+            number = yaml.safe_load(value)
+        except (yaml.YAMLError, ValueError):
+            raise UserError(f"The value in --set {text} cannot be read: give a number, a word or true.") from None
         changes[name] = float(number) if isinstance(number, str) and _is_number(number) else number
     return changes
 
@@ -98,7 +104,9 @@ def main(args: argparse.Namespace) -> int:
     arm = args.arm.removesuffix(FULL) + FULL if args.full else args.arm
     method, profile = arm_profile(arm, override(profile, changes))
     folder = args.out or run_folder(args.runs, args.profile, profile.model.name, arm, args.seed)
-    _check(profile)
+    checked(profile)
+    if not 0 <= args.seed <= HIGHEST_SEED:
+        raise UserError(f"--seed is {args.seed}; give a number from 0 to {HIGHEST_SEED}.")
     _check_seed_files(args.seed_file, method)
     import torch  # after the arguments have been checked: it takes seconds
 
@@ -118,48 +126,3 @@ def _check_seed_files(files: list[Path], method: str) -> None:
     for file in files:
         if not file.is_file():
             raise UserError(f"There is no seed file {file}; give a JSONL file in AZR's format.")
-
-
-def _check(profile: Profile) -> None:
-    from azr.rewards import PROPOSER_REWARDS
-
-    if profile.train.proposer_reward not in PROPOSER_REWARDS:
-        names = ", ".join(PROPOSER_REWARDS)
-        raise UserError(f"There is no proposer reward '{profile.train.proposer_reward}'; choose one of {names}.")
-    positive = {
-        "train.micro_batch": profile.train.micro_batch,
-        "train.save_every": profile.train.save_every,
-        "train.problems": profile.train.problems,
-        "rollout.rollouts": profile.rollout.rollouts,
-        "rollout.references": profile.rollout.references,
-        "rollout.max_new_tokens": profile.rollout.max_new_tokens,
-        "rollout.chunk": profile.rollout.chunk,
-        "evaluation.problems": profile.evaluation.problems,
-        "evaluation.samples": profile.evaluation.samples,
-    }
-    for name, value in positive.items():
-        if value < 1:
-            raise UserError(f"{name} is {value}; it must be at least 1.")
-    if profile.model.dtype not in ("float32", "bfloat16"):
-        raise UserError(f"model.dtype is '{profile.model.dtype}'; choose float32 or bfloat16.")
-    words = {
-        "train.advantage_by": (profile.train.advantage_by, ("token", "sequence")),
-        "train.loss_by": (profile.train.loss_by, ("token", "sequence")),
-        "train.proposer": (profile.train.proposer, ("trained", "frozen", "base")),
-        "rollout.references_from": (profile.rollout.references_from, ("buffer", "seeds")),
-    }
-    for name, (value, choices) in words.items():
-        if value not in choices:
-            raise UserError(f"{name} is '{value}'; choose {' or '.join(choices)}.")
-    if profile.model.four_bit and profile.model.full:
-        raise UserError("A base in 4 bits cannot be trained itself: leave --full out, or model.four_bit off.")
-    if profile.train.proposer == "base" and profile.model.full:
-        raise UserError("The base proposes by switching the adapter off; full fine-tuning has none: use LoRA.")
-    rows = profile.rollout.rows
-    if profile.train.steps < 1 or profile.rollout.batch < 1 or profile.rollout.solves < 0 or rows % 2:
-        raise UserError(
-            "train.steps and rollout.batch must be at least 1, rollout.solves at least 0, and rollout.batch with "
-            "rollout.solves (0: as many) an even number."
-        )
-    if rows % profile.train.micro_batch:
-        raise UserError(f"train.micro_batch {profile.train.micro_batch} does not divide the {rows} rows of a step.")

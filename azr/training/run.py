@@ -40,17 +40,17 @@ from azr.errors import UserError
 from azr.evaluate import validate
 from azr.files import REMOVE, RETRAIN, read_lines, reading, run_fingerprint
 from azr.metrics.sparsity import sparsity_matrix
-from azr.models import load_config, load_model, load_style, resolve
+from azr.models import four_bit_settings, load_config, load_model, load_style, resolve
 from azr.progress import Progress
 from azr.prompts.base import PromptStyle
 from azr.rlvr import FixedProblems
-from azr.seeds import write_run_seeds
+from azr.seeds import run_seeds, write_buffer
 from azr.selfplay import SelfPlay
 from azr.training.engine import engine_settings
 from azr.training.oom import lower_in_loading, lower_in_update, memory_named
 from azr.training.ranks import MainExecutor, join
 from azr.training.sft import WorkedTrainer, steps_of_rows
-from azr.training.trainer import SelfPlayTrainer, grpo_config, sampling_policy
+from azr.training.trainer import SelfPlayTrainer, grpo_config, sampling_policy, shared_settings
 from azr.world.worked import worked_problems
 
 STATE = "source.json"
@@ -206,8 +206,11 @@ def train(method: str, profile: Profile, seed: int, folder: Path, seed_files: Se
     function. A run whose inputs changed since is kept beside the new one under another name. Under ``accelerate
     launch`` every process calls this with the same arguments (see ``azr.training.ranks``).
     """
-    load_config(profile.model.name)  # what is missing is said before a folder is made
+    load_config(profile.model.name)  # what is missing is said before a folder is made or a finished run moved
     engine_settings(profile.engine)
+    shared_settings(profile, profile.rollout.rows, seed, folder)
+    if profile.model.four_bit:
+        four_bit_settings(profile.model.dtype)
     ranks = join()
     if ranks.is_main_process:
         _prepare(method, profile, seed, folder, seed_files)
@@ -239,19 +242,24 @@ def train(method: str, profile: Profile, seed: int, folder: Path, seed_files: Se
 
 
 def _prepare(method: str, profile: Profile, seed: int, folder: Path, seed_files: Sequence[Path]) -> None:
-    """Make room for a run whose inputs changed, and say in the folder what it will hold."""
+    """Make room for a run whose inputs changed, and say in the folder what it will hold.
+
+    Seed files are read before that, since they may be refused: then everything is as it was.
+    """
     stamp = fingerprint(method, profile, seed, seed_files)
     config_file = folder / "config.json"
-    if config_file.exists() and run_fingerprint(folder) != stamp:
-        folder.rename(folder.with_name(f"{folder.name}.old-{time.strftime('%Y%m%d-%H%M%S')}"))
-    if (folder / "done.json").exists():
+    changed = config_file.exists() and run_fingerprint(folder) != stamp
+    if (folder / "done.json").exists() and not changed:
         return
+    buffer = run_seeds(seed_files) if seed_files else None
+    if changed:
+        folder.rename(folder.with_name(f"{folder.name}.old-{time.strftime('%Y%m%d-%H%M%S')}"))
     folder.mkdir(parents=True, exist_ok=True)
     config = {"method": method, "seed": seed, "fingerprint": stamp, "profile": dataclasses.asdict(profile)}
     write_json(config_file, config | {"seed_files": [file.name for file in seed_files]})
     write_json(folder / "versions.json", versions())
-    if seed_files:
-        write_run_seeds(folder / "seeds.jsonl", seed_files)
+    if buffer:
+        write_buffer(folder / "seeds.jsonl", buffer)
 
 
 def _trainer(

@@ -100,6 +100,8 @@ def test_a_broken_row_is_named_by_line_and_the_rest_is_measured(model, data, tmp
         (["--benchmark", "math500", "--data", "SUMS", "--limit", "1"], "one problem gives no interval"),
         (["--benchmark", "math500", "--samples", "0"], "--samples is 0: give at least 1"),
         (["--benchmark", "math500", "--batch", "0"], "--batch is 0: give at least 1"),
+        (["--benchmark", "math500", "--temperature", "nan"], "decoding needs temperature >= 0"),
+        (["--benchmark", "math500", "--temperature", "inf"], "decoding needs temperature >= 0"),
         (["--benchmark", "math500", "--top-p", "2"], "decoding needs temperature >= 0, 0 < top_p <= 1"),
         (["--benchmark", "math500", "--greedy", "--samples", "4"], "--greedy draws one response"),
         (["--benchmark", "math500", "--temperature", "0", "--samples", "4"], "every response is the same"),

@@ -32,6 +32,14 @@ def test_options_change_the_profile():
     assert profile_of("--profile=smoke") == load_profile("smoke")
 
 
+REFUSED = (
+    "threads=0", "seeds=-2", "model.lora_rank=0", "model.lora_alpha=-4", "model.prompt_style=foo",
+    "rollout.seed_factor=-1", "rollout.temperature=0", "rollout.temperature=-1", "rollout.chunk=0",
+    "train.learning_rate=-1", "train.learning_rate=nan", "train.max_grad_norm=-1", "train.validate_every=-1",
+    "evaluation.validation_problems=0", "evaluation.curriculum_samples=0",
+)  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -41,7 +49,7 @@ def test_options_change_the_profile():
         (["selfplay", "--set", "train.stepps=3"], "no setting 'train.stepps'"),
         (["selfplay", "--set", "train.steps=many"], "cannot be 'many'"),
         (["selfplay", "--proposer-reward", "gold"], "no proposer reward 'gold'; choose one of learnability"),
-        (["selfplay", "--max-steps", "0"], "train.steps and rollout.batch must be at least 1"),
+        (["selfplay", "--max-steps", "0"], "train.steps is 0; it must be at least 1"),
         (["selfplay", "--set", "rollout.batch=3"], "an even number"),
         (["selfplay", "--set", "train.micro_batch=0"], "train.micro_batch is 0; it must be at least 1"),
         (["selfplay", "--set", "rollout.rollouts=0"], "rollout.rollouts is 0"),
@@ -52,11 +60,19 @@ def test_options_change_the_profile():
         (["selfplay", "--seed-file", "none.jsonl"], "There is no seed file none.jsonl"),
         (["rlvr", "--seed-file", "none.jsonl"], "rlvr proposes nothing: leave it out"),
         (["selfplay", "--profile", "smoke", "--set", "train.micro_batch=7"], "7 does not divide the 48 rows"),
+        (["selfplay", "--profile", "../profiles/laptop"], "no profile '../profiles/laptop'; choose one of"),
+        (["selfplay", "--set", "train.steps=["], "The value in --set train.steps=[ cannot be read"),
+        (["selfplay", "--set", "train.steps=2020-13-45"], "cannot be read: give a number, a word or true"),
+        *[(["selfplay", "--set", text], f"{text.partition('=')[0]} is ") for text in REFUSED],
+        (["selfplay", "--seed", "-1"], "--seed is -1; give a number from 0 to 40000"),
+        (["selfplay", "--seed", "4294967296"], "--seed is 4294967296; give a number"),
     ],
 )
 def test_mistakes_are_named_before_anything_is_made(options, said, tmp_path, capsys):
     assert cli.main(["train", *options, "--out", str(tmp_path / "run")]) == 2
-    assert said in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert said in told
+    assert told.count("\n") == 1
     assert not (tmp_path / "run").exists()
 
 
@@ -87,6 +103,38 @@ def test_the_help_says_where_a_run_goes(capsys):
         cli.main(["train", "--help"])
     default = run_folder(Path("runs"), "PROFILE", "MODEL", "ARM", 0).as_posix().replace("seed0", "seedN")
     assert f"(default: {default})" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--seed", "-1"],
+        ["--profile", "../profiles/laptop"],
+        ["--set", "model.lora_rank=0"],
+        ["--set", "model.prompt_style=foo"],
+        ["--set", "model.four_bit=true"],
+        ["--set", "rollout.temperature=0"],
+        ["--set", "evaluation.validation_problems=0"],
+        ["--seed-file", "pairs.jsonl"],
+        ["--seed-file", "broken.jsonl"],
+    ],
+)
+def test_a_refused_command_leaves_a_finished_run_where_and_as_it_is(options, model_folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    pair = {"snippet": "def f(x):\n    return x", "input": "1", "output": "1"}
+    (tmp_path / "pairs.jsonl").write_text(json.dumps(pair))
+    (tmp_path / "broken.jsonl").write_text("no seed")
+    folder = tmp_path / "runs" / "smoke" / "model" / "selfplay-seed0"
+    write_seeds(folder)
+    of_run = {"method": "selfplay", "seed": 0, "profile": {"name": "smoke"}}
+    for name in ("config.json", "done.json"):
+        (folder / name).write_text(json.dumps({"fingerprint": "of other settings"} | of_run))
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    everything = set(tmp_path.rglob("*"))
+    known = ["--profile", "smoke", "--model", str(model_folder), "--runs", str(tmp_path / "runs")]
+    assert cli.main(["train", "selfplay", *known, *options]) == 2
+    assert set(tmp_path.rglob("*")) == everything
+    assert {path: path.read_bytes() for path in before} == before
 
 
 def test_a_run_from_the_command_line(model_folder, tmp_path, capsys):

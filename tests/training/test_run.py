@@ -306,7 +306,24 @@ def test_a_run_starts_from_seed_files(model_folder, tmp_path, capsys):
     assert results(old) == finished
 
 
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_what_is_refused_leaves_a_finished_run_where_and_as_it_is(finished, model_folder, tmp_path, monkeypatch):
+    folder, pairs = tmp_path / "run", seed_files(tmp_path)[:1]
+    shutil.copytree(finished, folder)
+    before = contents(tmp_path)
+    with pytest.raises(UserError, match="no induction task that stands"):
+        train("selfplay", tiny_profile(model_folder), 0, folder, pairs)
+    assert contents(tmp_path) == before
+    monkeypatch.setenv("WORLD_SIZE", "5")
+    with pytest.raises(UserError, match="micro_batch 4 on 5 processes does not divide the 12 rows"):
+        train("selfplay", tiny_profile(model_folder, train__steps=1), 0, folder)
+    assert contents(tmp_path) == before
+
+
 def test_seed_files_without_a_task_type_are_refused(model_folder, tmp_path):
     with pytest.raises(UserError, match=r"no induction task that stands: add one with inputs, outputs and message"):
         train("selfplay", tiny_profile(model_folder), 0, tmp_path / "run", seed_files(tmp_path)[:1])
-    assert not (tmp_path / "run" / "seeds.jsonl").exists()
+    assert not (tmp_path / "run").exists()
