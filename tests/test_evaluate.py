@@ -213,7 +213,6 @@ def test_a_run_is_measured_with_its_own_settings_and_adapter(nano, trained, tmp_
         (["--exact", "--set", "evaluation.exact_problems=-2"], "evaluation.exact_problems is -2"),
         (["--exact", "--set", "evaluation.exact_bound=nan"], "evaluation.exact_bound is nan"),
         (["--set", "threads=0"], "threads is 0"),
-        (["--set", "model.prompt_style=foo"], "choose compact or paper"),
         (["--set", "evaluation.samples=["], "cannot be read: give a number, a word or true"),
     ],
 )

@@ -106,20 +106,22 @@ def test_the_help_says_where_a_run_goes(capsys):
 
 
 @pytest.mark.parametrize(
-    "options",
+    ("options", "said"),
     [
-        ["--seed", "-1"],
-        ["--profile", "../profiles/laptop"],
-        ["--set", "model.lora_rank=0"],
-        ["--set", "model.prompt_style=foo"],
-        ["--set", "model.four_bit=true"],
-        ["--set", "rollout.temperature=0"],
-        ["--set", "evaluation.validation_problems=0"],
-        ["--seed-file", "pairs.jsonl"],
-        ["--seed-file", "broken.jsonl"],
+        (["--seed", "-1"], "--seed is -1"),
+        (["--profile", "../profiles/laptop"], "no profile '../profiles/laptop'"),
+        (["--set", "model.lora_rank=0"], "model.lora_rank is 0"),
+        (["--set", "model.prompt_style=foo"], "choose compact or paper"),
+        (["--set", "model.four_bit=true"], "leave model.four_bit off"),
+        (["--set", "rollout.temperature=0"], "rollout.temperature is 0.0; it must be more than 0"),
+        (["--set", "evaluation.validation_problems=0"], "evaluation.validation_problems is 0"),
+        (["--seed-file", "pairs.jsonl"], "no induction task that stands"),
+        (["--seed-file", "broken.jsonl"], "holds no seed"),
     ],
 )
-def test_a_refused_command_leaves_a_finished_run_where_and_as_it_is(options, model_folder, tmp_path, monkeypatch):
+def test_a_refused_command_leaves_a_finished_run_where_and_as_it_is(
+    options, said, model_folder, tmp_path, monkeypatch, capsys
+):
     monkeypatch.chdir(tmp_path)
     pair = {"snippet": "def f(x):\n    return x", "input": "1", "output": "1"}
     (tmp_path / "pairs.jsonl").write_text(json.dumps(pair))
@@ -133,6 +135,9 @@ def test_a_refused_command_leaves_a_finished_run_where_and_as_it_is(options, mod
     everything = set(tmp_path.rglob("*"))
     known = ["--profile", "smoke", "--model", str(model_folder), "--runs", str(tmp_path / "runs")]
     assert cli.main(["train", "selfplay", *known, *options]) == 2
+    told = capsys.readouterr().err
+    assert said in told
+    assert told.count("\n") == 1
     assert set(tmp_path.rglob("*")) == everything
     assert {path: path.read_bytes() for path in before} == before
 
