@@ -2,7 +2,7 @@
 
     python benchmarks/shrinking.py --part 1             # no training: a few CPU minutes with nano
     python benchmarks/shrinking.py --part 2 --jobs 2    # short runs, one suspect at a time; continues where it stopped
-    python benchmarks/shrinking.py --part 2 --steps 96 --seeds 4 --only default "proposer not trained"
+    python benchmarks/shrinking.py --part 2 --steps 96 --seeds 4 --only default "base as proposer"
 
 Part 1 samples proposals of the untrained model from a seeded buffer, estimates their solve rate with 16 rollouts, and
 asks what one policy-gradient step does to the statement count S. Row i enters the update as w_i times the gradient of

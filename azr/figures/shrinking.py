@@ -33,12 +33,13 @@ def plot_shrinking(table: pd.DataFrame, note: str = "") -> Figure:
         note: model and profile for the caption.
 
     Returns:
-        A figure with a panel a column; coloured where an interval leaves out 0.
+        A figure with a panel a column that has numbers; coloured where an interval leaves out 0.
     """
     require_columns(table, ["variant", "seeds", "steps", *(c + end for c in PANELS for end in ("", "_low", "_high"))])
     heights = np.arange(len(table))[::-1]
-    figure, panels = subplots(1, len(PANELS), figsize=(12.0, 1.7 + 0.27 * len(table)), sharey=True)
-    for ax, (column, title) in zip(panels, PANELS.items(), strict=True):
+    drawn = {column: title for column, title in PANELS.items() if table[column].notna().any()}
+    figure, panels = subplots(1, len(drawn), figsize=(12.0, 1.7 + 0.27 * len(table)), sharey=True)
+    for ax, (column, title) in zip(panels, drawn.items(), strict=True):
         ax.axvline(0, color="#444444", linewidth=1)
         for height, (estimate, low, high) in zip(
             heights, table[[column, f"{column}_low", f"{column}_high"]].to_numpy(), strict=True
@@ -55,7 +56,7 @@ def plot_shrinking(table: pd.DataFrame, note: str = "") -> Figure:
     caption = (
         f"Valid deduction and abduction proposals; {count_of(int(table.seeds.min()), 'training seed')} of "
         f"{int(table.steps.iloc[0])} steps a variant, paired by seed; bars: 95 % t-interval over seeds, blue where it "
-        f"leaves out 0, not adjusted for the number of rows. Second and third panel: second half of training; fourth: "
-        f"validation problems, after it. {note}"
+        f"leaves out 0, not adjusted for the number of rows. Differences of statements: second half of training; of "
+        f"accuracy: validation problems, after it. {note}"
     )
     return finish(figure, caption)

@@ -37,3 +37,8 @@ def test_intervals_without_zero_stand_out():
 def test_a_table_without_intervals_is_refused():
     with pytest.raises(ValueError, match="difference_low"):
         plot_shrinking(table().drop(columns="difference_low"))
+
+
+def test_what_was_not_compared_has_no_panel():
+    titles = [ax.get_title(loc="left") for ax in plot_shrinking(table().assign(drift=np.nan)).axes]
+    assert titles == [title for column, title in PANELS.items() if column != "drift"]
