@@ -264,7 +264,8 @@ def profile_values(name: str) -> dict[str, Any]:
 def profile_from(name: str, values: dict[str, Any]) -> Profile:
     """The profile that a mapping of sections describes."""
     profile = Profile(name)
-    for key, value in ((str(key), value) for key, value in values.items()):
+    for name_of_section, value in values.items():
+        key = str(name_of_section)  # YAML takes 1 or yes for something else
         if dataclasses.is_dataclass(getattr(profile, key, None)) and not isinstance(value, dict):
             raise UserError(f"Section '{key}' of profile '{name}' is {value!r}; give it settings, or leave it out.")
         flat = {f"{key}.{k}": v for k, v in value.items()} if isinstance(value, dict) else {key: value}

@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from azr.config import Profile, RolloutConfig, checked, config_hash, override, profile_from
+from azr.config import Profile, RolloutConfig, config_hash
 from azr.errors import UserError
 from azr.files import RETRAIN, is_recorded, read_lines, reading, run_config
 from azr.metrics.curriculum import ast_novelty, program_shape
 from azr.prompts.base import PromptStyle
 from azr.tasks import Task, TaskType
-from azr.training.cli import settings
+from azr.training.cli import run_profile
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -62,8 +62,7 @@ def main(args: argparse.Namespace) -> int:
         raise UserError(f"The run {folder} has no proposals, since {config['method']} proposes nothing.")
     if not (folder / "done.json").exists():
         raise UserError(f"The run {folder} is not finished: train it first, with the same command as before.")
-    saved = config["profile"]
-    profile = checked(override(profile_from(saved.pop("name"), saved), settings(args.set)))
+    profile = run_profile(config["profile"], args.set)
     _measure(folder, profile, config["seed"], config["fingerprint"])
     print(f"measured: {folder / 'curriculum.csv'}")
     return 0

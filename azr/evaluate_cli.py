@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from azr.benchmarks import run as benchmarks
-from azr.config import Profile, checked, config_hash, override, profile_from
+from azr.config import Profile, config_hash
 from azr.errors import UserError
 from azr.exact.measure import measure_exact
 from azr.files import RETRAIN, is_recorded, read_lines, reading, run_config
 from azr.paths import DEFAULT_PROFILE, RUNS, base_folder
-from azr.training.cli import add_profile_arguments, chosen_profile, settings
+from azr.training.cli import add_profile_arguments, chosen_profile, run_profile
 
 SPLITS = ("test", "validation", "tuning")
 
@@ -62,8 +62,7 @@ def main(args: argparse.Namespace) -> int:
                 raise UserError(f"--{name} goes with a model: the run {folder} has its own; leave --{name} out.")
         if not (folder / "done.json").exists():
             raise UserError(f"The run {folder} is not finished: train it first, with the same command as before.")
-        saved = run["profile"]
-        profile = checked(override(profile_from(saved.pop("name"), saved), settings(args.set)))
+        profile = run_profile(run["profile"], args.set)
     else:
         args.model, args.profile, args.runs = args.target, args.profile or DEFAULT_PROFILE, args.runs or RUNS
         profile = chosen_profile(args)

@@ -53,8 +53,8 @@ def run_config(folder: Path) -> dict[str, Any]:
         config = json.loads(file.read_text())
         if "fingerprint" not in config:
             return {}
-        parts = {key: config[key] for key in ("fingerprint", "method", "seed", "profile")}
-        return parts | {"profile": {"name": parts["profile"]["name"]} | parts["profile"]}
+        parts = {key: config[key] for key in ("fingerprint", "method", "seed")}
+        return parts | {"profile": dict(config["profile"], name=config["profile"]["name"])}
 
 
 def run_fingerprint(folder: Path) -> str:

@@ -15,13 +15,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from azr.exact.gains import problem_matrices
+from azr.exact.gains import pass_at_k_bounds, problem_matrices
 from azr.figures.entropy import entropy_by_role, entropy_ends
 from azr.figures.passk import default_ks
 from azr.metrics import (
     Interval,
     crossing_bootstrap,
-    exact_pass_at_k,
     paired_seed_interval,
     pass_at_k,
     t_interval,
@@ -131,10 +130,8 @@ def _exact_gain(tables: Tables, task_type: str) -> Finding:
     """
     exact = rows_of(tables.exact, "exact probabilities", "base", "selfplay")
     exact = exact[exact["task_type"] == task_type]
-    lower, upper = (
-        {m: exact_pass_at_k(values, EXACT_K) for m, values in problem_matrices(exact, column).items()}
-        for column in ("log_lower", "log_upper")
-    )
+    bounds = pass_at_k_bounds(exact, EXACT_K)
+    lower, upper = bounds["log_lower"], bounds["log_upper"]
     worst, best = (
         paired_seed_interval(own["selfplay"], control["base"].mean(axis=0), np.random.default_rng(0))
         for own, control in ((lower, upper), (upper, lower))

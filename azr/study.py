@@ -23,6 +23,7 @@ from azr.arms import FULL, arm_measures, arm_profile
 from azr.config import Profile, checked, config_hash, load_profile, override
 from azr.figures.style import save, use_style
 from azr.figures.training import log_frame
+from azr.files import read_lines
 from azr.jobs import Job, PastJobs, run_jobs
 from azr.metrics import paired_seed_interval, pass_at_k
 from azr.paths import DEFAULT_PROFILE, ROOT, RUNS, base_folder, run_folder
@@ -137,7 +138,7 @@ class Study:
 
     def records(self, arm: str) -> list[list[dict[str, Any]]]:
         """The log of each seed's run of an arm, one record a step."""
-        return [_json_lines(folder / "log.jsonl") for folder in self.folders(arm)]
+        return [read_lines(folder / "log.jsonl") for folder in self.folders(arm)]
 
     def steps(self, arms: Sequence[str]) -> pd.DataFrame:
         """The logs of training as ``azr.figures.training.log_frame`` lays them out, one row a step and group."""
@@ -151,7 +152,7 @@ class Study:
         rows = []
         for arm in arms:
             for seed, folder in enumerate(self.folders(arm)):
-                for row in _json_lines(folder / "proposals.jsonl"):
+                for row in read_lines(folder / "proposals.jsonl"):
                     task = row.pop("task") or {"program": None, "inputs": [None]}
                     rows.append(
                         {"method": arm, "seed": seed, "program": task["program"], "input": task["inputs"][0]} | row
@@ -238,7 +239,3 @@ def _table_of(file: Path, method: str, seed: int) -> pd.DataFrame:
     table.insert(0, "method", method)
     table.insert(1, "seed", seed)
     return table
-
-
-def _json_lines(file: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in file.read_text().splitlines()]

@@ -13,7 +13,6 @@ vLLM, several GPUs.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import tempfile
 import time
@@ -35,6 +34,7 @@ from transformers import (
 )
 
 from azr.config import Profile, load_profile, override
+from azr.files import read_lines
 from azr.fit import workload
 from azr.memory import GIB, predict
 from azr.selfplay import GROUPS, Clock, Generate, Row, StepResult
@@ -135,7 +135,7 @@ def measure_step(size: str, profile: Profile) -> tuple[list[str], list[str]]:
         if cuda:
             torch.cuda.reset_peak_memory_stats()
         trainer.train()
-        log = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()][1:]
+        log = read_lines(folder / "log.jsonl")[1:]
     peak = torch.cuda.max_memory_reserved() / GIB if cuda else float("nan")
     phases = ("propose", "estimate", "solve", "update", "step")
     seconds = {name: float(np.mean([row["seconds"][name] for row in log])) for name in phases}

@@ -31,6 +31,7 @@ from azr.advantages import group_balance, task_relative_advantages
 from azr.config import Profile, config_hash, load_profile, override
 from azr.figures.shrinking import plot_shrinking
 from azr.figures.style import save, use_style
+from azr.files import read_lines
 from azr.jobs import Job, run_jobs
 from azr.metrics.curriculum import statement_count
 from azr.metrics.stats import percentile_interval, t_interval
@@ -325,7 +326,7 @@ def part_two(seeds: int, jobs: int, changes: dict[str, object], only: list[str],
 
 def halves(folder: Path, seed: int) -> np.ndarray:
     """A run's proposals of deduction and abduction: statements, validity, half of the run (1 or 2), seed, step."""
-    fates = [json.loads(line) for line in (folder / "proposals.jsonl").read_text().splitlines()]
+    fates = read_lines(folder / "proposals.jsonl")
     last = max(fate["step"] for fate in fates)
     rows = [
         (statements_of(fate["response"]), fate["fate"] == "valid", 1 + (2 * fate["step"] > last), seed, fate["step"])

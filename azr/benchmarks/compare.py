@@ -88,8 +88,8 @@ def read_results(folder: Path) -> list[Result]:
             decoding = _decoding(whole["decoding"])
         with reading(place / COUNTS, advice):
             counts = pd.read_csv(place / COUNTS, usecols=list(TYPES), dtype=TYPES)
-        if counts.empty or counts.isna().any(axis=None):
-            raise UserError(f"{place / COUNTS} is damaged: {advice}.")
+            if counts.empty or counts.isna().any(axis=None):
+                raise ValueError("It holds no problem, or a part of one.")
         results.append(Result(place, record, decoding, counts))
     return results
 

@@ -36,6 +36,17 @@ def problem_matrices(table: pd.DataFrame, column: str) -> dict[str, np.ndarray]:
     return matrices
 
 
+def pass_at_k_bounds(table: pd.DataFrame, k: float) -> dict[str, dict[str, np.ndarray]]:
+    """Certified bounds on pass@k, by ``log_lower`` and ``log_upper`` and by method, each [seeds, problems].
+
+    ``table`` is as for ``problem_matrices``.
+    """
+    return {
+        column: {method: exact_pass_at_k(log_p, k) for method, log_p in problem_matrices(table, column).items()}
+        for column in ("log_lower", "log_upper")
+    }
+
+
 def with_counts(exact: pd.DataFrame, counts: pd.DataFrame) -> pd.DataFrame:
     """Add the samples n and c, and ``log_estimate``: c / n, moved to the nearer bound where it lies outside the two.
 
@@ -76,10 +87,7 @@ def exact_gains(exact: pd.DataFrame, k: float, rng: np.random.Generator, *, refe
     """
     rows = []
     for task_type, table in exact.groupby("task_type", sort=False):
-        scores = {
-            column: {m: exact_pass_at_k(v, k) for m, v in problem_matrices(table, column).items()}
-            for column in ("log_lower", "log_upper")
-        }
+        scores = pass_at_k_bounds(table, k)
         base = {column: of_method[reference].mean(axis=0) for column, of_method in scores.items()}
         for method, values in scores["log_lower"].items():
             if method == reference:

@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from azr.arms import ARMS, FULL, arm_profile
-from azr.config import Profile, checked, load_profile, override
+from azr.config import Profile, checked, load_profile, override, profile_from
 from azr.errors import UserError
 from azr.paths import RUNS, run_folder
 
@@ -66,6 +66,12 @@ def chosen_profile(args: argparse.Namespace) -> Profile:
     if args.model:
         changes["model.name"] = args.model
     return checked(override(load_profile(args.profile), changes))
+
+
+def run_profile(saved: dict[str, Any], given: list[str]) -> Profile:
+    """The profile of a run as its ``config.json`` has it, with the changes of ``--set``, ``checked``."""
+    sections = {key: value for key, value in saved.items() if key != "name"}
+    return checked(override(profile_from(saved["name"], sections), settings(given)))
 
 
 def settings(given: list[str]) -> dict[str, Any]:

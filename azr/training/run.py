@@ -302,9 +302,7 @@ def _fill_buffer(trainer: SelfPlayTrainer, folder: Path, checkpoint: Path | None
         transformers.set_seed(trainer.args.seed * 100_003)
         source.seed_buffer(trainer.generate)
         if trainer.accelerator.is_main_process:
-            temporary = seeds.with_suffix(".tmp")
-            temporary.write_text("".join(json.dumps(row) + "\n" for row in source.buffer.to_json()))
-            temporary.replace(seeds)
+            write_buffer(seeds, source.buffer)
         trainer.accelerator.wait_for_everyone()
     with reading(seeds, f"{REMOVE}run the same command again"):
         source.buffer = TaskBuffer.from_json(read_lines(seeds))
