@@ -1,104 +1,352 @@
-"""The command line: ``azr COMMAND``, one row a command in ``COMMANDS``.
+"""The command line: every command of ``azr``, parsed here and nowhere else; the work is done by the rooms below.
 
     azr doctor
-    azr run --profile smoke
+    azr train selfplay --profile smoke --seed 0
 
-A command's options and its function live beside its code: the module offers ``add_arguments(parser)`` and
-``main(args) -> int``, and is imported only when its command is asked for, so that ``azr --help`` answers at once.
-Left out on purpose: any work of its own.
-
-Exit codes: 0 done, 1 our mistake or a failed run, 2 the user's mistake, 130 interrupted.
+What takes seconds to import is imported by the command that needs it, after the arguments have been checked, so that
+``azr --help`` and every refusal answer at once. Exit codes: 0 done, 1 our mistake or a failed run, 2 the user's
+mistake, 130 interrupted. Left out on purpose: any work of its own.
 """
 
 from __future__ import annotations
 
-import argparse
-import importlib
 import os
 import sys
 import tempfile
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import NoReturn
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import yaml
 
 from azr import __version__
 from azr.errors import UserError
+from azr.runs import DEFAULT_PROFILE, RUNS, Run, profile_names, run_folder, stamp
+
+if TYPE_CHECKING:
+    from azr.config import Profile
+
+FOLDER = click.Path(path_type=Path)
+SEED = click.IntRange(min=0, max=2**31 - 1)
 
 
-@dataclass(frozen=True)
-class Command:
-    """One row of the table: what the user types, the module that does it, and what it does in a phrase."""
+def settings_of(_: click.Context, __: click.Parameter, given: Sequence[str]) -> dict[str, Any]:
+    """The values of ``--set NAME=VALUE`` options by name, read as YAML. Raises UserError where one has no value."""
+    changes: dict[str, Any] = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise UserError(f"--set {text} has no value: write it as NAME=VALUE, for instance train.steps=3.")
+        try:
+            changes[name] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise UserError(f"The value in --set {text} cannot be read: give a number, a word or true.") from None
+    return changes
 
-    name: str
-    module: str
-    help: str
+
+def profile_option(default: str | None = DEFAULT_PROFILE) -> Callable[[Any], Any]:
+    """``--profile NAME``."""
+    text = f"{', '.join(profile_names())}" + (f" (default: {default})" if default else "")
+    return click.option("--profile", metavar="NAME", default=default, help=text)
 
 
-COMMANDS = (
-    Command("doctor", "azr.doctor", "what this machine has, which sandbox layers hold, which profiles there are"),
-    Command("base", "azr.world.cli", "the built-in base models: build one from scratch, or show what it can do"),
-    Command("seeds", "azr.seeds_cli", "check seed files in AZR's published format by running every entry"),
-    Command("train", "azr.training.cli", "train one arm of the study with one seed"),
-    Command("evaluate", "azr.evaluate_cli", "how many of n responses to each test problem are right"),
-    Command("curriculum", "azr.curriculum", "a run's proposals, solved again by the model that it started from"),
-    Command("compare", "azr.benchmarks.compare", "results on real benchmarks in one figure, with paired differences"),
-    Command("sparsity", "azr.sparsity_cli", "the share of parameters that training left unchanged, by what that means"),
-    Command("run", "azr.notebooks", "run the notebooks of a profile, those that are not complete"),
-    Command("report", "azr.report", "the executed notebooks of a profile as one HTML page"),
+set_option = click.option(
+    "--set", "changes", multiple=True, metavar="NAME=VALUE", callback=settings_of, help="any setting of azr/config.py"
 )
+runs_option = click.option("--runs", type=FOLDER, default=RUNS, metavar="FOLDER", help="where runs lie (default: runs)")
+model_option = click.option("--model", metavar="MODEL", help="nano, micro, a local folder or a hub id")
 
 
-class Parser(argparse.ArgumentParser):
-    """An argument parser whose complaints are ``UserError``: one sentence, no usage text before it."""
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, message="azr %(version)s")
+def azr() -> None:
+    """Self-play for language models, small enough to study.
 
-    def __init__(self, *args, **kwargs) -> None:
-        super().__init__(*args, **kwargs, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter)
-
-    def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message} (see {self.prog} --help)")
-
-
-def build_parser(chosen: str | None) -> Parser:
-    """The parser with every command listed and the options of ``chosen`` filled in from its module."""
-    parser = Parser(prog="azr", description="Self-play for language models, small enough to study.")
-    parser.add_argument("--version", action="version", version=f"azr {__version__}")
-    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for command in COMMANDS:
-        description = f"{command.help[0].upper()}{command.help[1:]}."
-        subparser = subparsers.add_parser(command.name, help=command.help, description=description)
-        if command.name == chosen:
-            importlib.import_module(command.module).add_arguments(subparser)
-    return parser
-
-
-def run(argv: Sequence[str]) -> int:
-    """Parse ``argv`` (without the program's name), do it, return the exit code.
-
-    Raises:
-        UserError: unknown command or option, or what the command itself finds wrong.
+    \b
+    azr doctor                                   what this machine has
+    azr train selfplay --profile smoke --seed 0  one run, into runs/smoke/nano/selfplay-seed0
+    azr evaluate runs/smoke/nano/selfplay-seed0  measure it
+    azr run --profile smoke                      all notebooks
     """
-    chosen = next((word for word in argv if not word.startswith("-")), None)
-    command = next((command for command in COMMANDS if command.name == chosen), None)
-    if chosen is not None and command is None:
-        names = ", ".join(command.name for command in COMMANDS)
-        raise UserError(f"there is no command {chosen!r}: choose one of {names}")
-    args = build_parser(chosen).parse_args(argv)
-    return importlib.import_module(command.module).main(args)
 
 
-def guarded(work: Callable[[], int], name: str = "azr") -> int:
+@azr.command()
+@model_option
+@profile_option(default=None)
+@click.option("--full", is_flag=True, help="training all weights instead of a LoRA adapter")
+@set_option
+def doctor(model: str | None, profile: str | None, full: bool, changes: dict[str, Any]) -> None:
+    """What this machine has; with --model or --profile, whether that model fits.
+
+    Example: azr doctor --model Qwen/Qwen2.5-Coder-3B --profile gpu
+    """
+    from azr.models.machine import machine_report
+
+    if not (model or profile):
+        if full or changes:
+            raise UserError("--full and --set go with --model or --profile: add one of them.")
+        lines = machine_report()
+    else:
+        from azr.runs import BUILT_IN
+
+        chosen = _profile(profile or (DEFAULT_PROFILE if model in BUILT_IN else "gpu"), model, changes)
+        from azr.config import override
+        from azr.models.memory import fit_report
+
+        lines = fit_report(override(chosen, {"model.full": True}) if full else chosen)
+    for heading, line in lines:
+        click.echo(f"{heading:<10}{line}")
+
+
+@azr.group()
+def base() -> None:
+    """The built-in base models: build one from scratch, or show what it can do."""
+
+
+@base.command()
+@click.option("--size", type=click.Choice(["nano", "micro"]), default="nano")
+@click.option("--seed", type=SEED, default=0)
+def show(size: str, seed: int) -> None:
+    """Some prompts of each kind with the model's responses and the executor's verdicts."""
+    from azr.problems.show import show_base
+
+    show_base(size, seed)
+
+
+@base.command()
+@click.option("--size", type=click.Choice(["nano", "micro"]), required=True)
+@click.option("--out", type=FOLDER, required=True, metavar="FOLDER", help="where the model is written")
+@click.option("--steps", type=click.IntRange(min=1), help="optimizer steps instead of those of the shipped model")
+def build(size: str, out: Path, steps: int | None) -> None:
+    """Train a built-in model again from scratch (nano: about an hour on two cores)."""
+    from azr.world.base import build as build_base
+
+    build_base(size, out, steps)
+
+
+@azr.command()
+@click.argument("arm")
+@profile_option()
+@model_option
+@click.option("--seed", type=SEED, default=0, help="seed of sampling and of the adapter (default: 0)")
+@click.option("--steps", type=click.IntRange(min=1), help="optimizer steps instead of the profile's")
+@click.option(
+    "--seed-file",
+    "seed_files",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    multiple=True,
+    help="start self-play from seeds in AZR's published format (several times: from all of them)",
+)
+@runs_option
+@click.option("--out", type=FOLDER, metavar="FOLDER", help="run folder (default: runs/PROFILE/MODEL/ARM-seedN)")
+@set_option
+def train(
+    arm: str,
+    profile: str,
+    model: str | None,
+    seed: int,
+    steps: int | None,
+    seed_files: tuple[Path, ...],
+    runs: Path,
+    out: Path | None,
+    changes: dict[str, Any],
+) -> None:
+    """Train ARM with one seed; a finished run is left alone, a killed one continues.
+
+    A run with settings of its own lies in a folder that names them, and leaves the study's runs alone.
+
+    Example: azr train rlvr --profile smoke --set train.learning_rate=1e-4
+    """
+    from azr.arms import arm_named, arm_profile
+
+    if steps:
+        changes = changes | {"train.steps": steps, "train.full_steps": 0}
+    settings = arm_profile(arm, _profile(profile, model, changes))
+    if seed_files and arm_named(arm).method != "selfplay":
+        raise UserError(f"--seed-file goes with self-play; {arm} proposes nothing: leave it out.")
+    folder = out or run_folder(runs, profile, settings.model.name, custom_name(arm, changes), seed)
+    Run(folder).record  # noqa: B018  (a run of an earlier version is refused at once)
+    from azr.training.ranks import is_main
+    from azr.training.run import train as train_run
+
+    run = train_run(arm, settings, seed, folder, seed_files)
+    if is_main():
+        click.echo(f"trained: {run.folder}")
+
+
+def custom_name(arm: str, changes: dict[str, Any]) -> str:
+    """The name of a run with settings of its own.
+
+    >>> custom_name("selfplay", {"train.steps": 3})
+    'selfplay,steps=3'
+    """
+    own = [f"{name.rpartition('.')[2]}={value}" for name, value in changes.items()]
+    name = ",".join([arm, *own]).replace("/", "_").replace(" ", "")
+    return name if len(name) < 80 else f"{arm},{stamp(changes)}"
+
+
+@azr.command()
+@click.argument("target", metavar="RUN|MODEL")
+@click.option(
+    "--problems", multiple=True, metavar="NAME|FILE", help="problem sets, by name or as JSONL (several times)"
+)
+@click.option(
+    "--data", type=click.Path(path_type=Path, exists=True), help="the file of the one named set, not the hub's"
+)
+@click.option("--samples", type=click.IntRange(min=1), help="samples a problem instead of the profile's")
+@click.option("--limit", type=click.IntRange(min=1), help="problems of each group instead of the profile's")
+@click.option("--sampling-seed", type=SEED, default=0, help="seed of sampling (default: 0)")
+@click.option("--out", type=FOLDER, metavar="FILE", help="write the table there (.parquet or .csv)")
+@profile_option(default=None)
+@runs_option
+@set_option
+def evaluate(
+    target: str,
+    problems: tuple[str, ...],
+    data: Path | None,
+    samples: int | None,
+    limit: int | None,
+    sampling_seed: int,
+    out: Path | None,
+    profile: str | None,
+    runs: Path,
+    changes: dict[str, Any],
+) -> None:
+    """How many of n responses to each problem are right: of a run, or of a model as it is.
+
+    Without --problems a run has all that the study measures of its arm.
+
+    Example: azr evaluate nano --problems world/test --limit 8 --samples 16
+    """
+    from azr.config import override, profile_of
+
+    run = Run(Path(target))
+    if run.record:
+        if profile:
+            raise UserError(f"--profile goes with a model: the run {target} has its own; leave it out.")
+        run.weights  # noqa: B018  (an unfinished run is refused at once)
+        chosen = override(profile_of(run.record["settings"]), changes)
+    else:
+        chosen = _profile(profile or DEFAULT_PROFILE, target, changes)
+    wanted = {"evaluation.samples": samples, "evaluation.problems": limit}
+    chosen = override(chosen, {name: value for name, value in wanted.items() if value})
+    if data and len(problems) != 1:
+        raise UserError("--data is the file of one problem set: name it by --problems, once.")
+    from azr.study import measures
+
+    if problems:
+        measures.evaluate_sets(target, chosen, problems, data, sampling_seed, out)
+    elif run.record:
+        measures.measure(run, chosen)
+        click.echo(f"measured: {run.folder / 'measures'}")
+    else:
+        folder = run_folder(runs, chosen.name, target, "base", sampling_seed)
+        measures.measure_base(chosen, sampling_seed, folder)
+        click.echo(f"measured: {folder / 'measures'}")
+
+
+@azr.command()
+@click.argument("first", type=click.Path(path_type=Path, exists=True))
+@click.argument("second", type=click.Path(path_type=Path, exists=True))
+@click.option(
+    "--k", type=click.IntRange(min=1), multiple=True, help="pass@k at these k (default: 1 and half the samples)"
+)
+def compare(first: Path, second: Path, k: tuple[int, ...]) -> None:
+    """Paired differences of pass@k between two runs, or two tables of azr evaluate, problem by problem.
+
+    Example: azr compare runs/smoke/nano/base-seed0 runs/smoke/nano/selfplay-seed0
+    """
+    from azr import compare as compare_runs
+
+    click.echo(compare_runs(first, second, k).to_string(index=False, float_format=lambda x: f"{x:+.3f}"))
+
+
+@azr.command()
+@click.argument("before", metavar="BASE")
+@click.argument("after", metavar="TRAINED")
+@click.option("--by", type=click.Choice(["layer", "module"]), help="one number for each layer or module type")
+@click.option("--csv", type=FOLDER, metavar="FILE", help="write the numbers there as well")
+def sparsity(before: str, after: str, by: str | None, csv: Path | None) -> None:
+    """The share of parameters that training left unchanged, by what one calls unchanged.
+
+    BASE and TRAINED are built-in models, runs, checkpoint folders or .safetensors files; an adapter is merged.
+
+    Example: azr sparsity nano runs/smoke/nano/rlvr-full-seed0
+    """
+    from azr.metrics.sparsity import sparsity_report
+    from azr.models.loading import weights_folder
+
+    report = sparsity_report(weights_folder(before), weights_folder(after), by)
+    click.echo(report.text())
+    if csv:
+        report.frame.to_csv(csv, index=False, float_format="%.10g")
+        click.echo(f"written: {csv}")
+
+
+@azr.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--out", type=FOLDER, metavar="FILE", help="write what stands, in the format of a run's seeds.jsonl")
+def seeds(files: tuple[Path, ...], out: Path | None) -> None:
+    """Check seed files in AZR's published format by running every entry.
+
+    Example: azr seeds 7b_coder_seed_io.jsonl --out seeds.jsonl
+    """
+    from azr.training.seeds import check_seed_files
+
+    check_seed_files(files, out)
+
+
+@azr.command()
+@profile_option()
+@click.option("--only", metavar="NUMBERS", help="notebooks by number, as 04,06")
+@click.option("--jobs", type=click.IntRange(min=1), help="runs side by side (default: one a core)")
+@click.option("--fresh", is_flag=True, help="move the profile's runs away and train again")
+def run(profile: str, only: str | None, jobs: int | None, fresh: bool) -> None:
+    """Run the notebooks of a profile; what is trained and measured is not done again.
+
+    Example: azr run --profile smoke --only 04
+    """
+    _profile(profile, None, {})
+    from azr.study.notebooks import run_notebooks
+
+    run_notebooks(profile, only, jobs, fresh)
+
+
+@azr.command()
+@profile_option()
+@click.option("--out", type=FOLDER, metavar="FILE", help="the page (default: runs/PROFILE/report.html)")
+def report(profile: str, out: Path | None) -> None:
+    """The executed notebooks of a profile as one HTML page."""
+    _profile(profile, None, {})
+    from azr.study.report import write_report
+
+    click.echo(f"written: {write_report(profile, out)}")
+
+
+def _profile(name: str, model: str | None, changes: dict[str, Any]) -> Profile:
+    from azr.config import load_profile, override
+
+    return override(load_profile(name), changes | ({"model.name": model} if model else {}))
+
+
+def guarded(work: Callable[[], Any], name: str = "azr") -> int:
     """Call ``work`` and turn what it raises into one sentence on stderr and an exit code.
 
     ``AZR_DEBUG=1`` lets the traceback of our own mistakes through; otherwise it is written to a file that the
     sentence names.
     """
     try:
-        return work()
-    except UserError as error:
-        print(f"{name}: {error}", file=sys.stderr)
+        work()
+    except click.exceptions.NoArgsIsHelpError as error:
+        print(error.format_message(), file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
+    except (UserError, click.ClickException) as error:
+        sentence = error.format_message() if isinstance(error, click.ClickException) else str(error)
+        print(f"{name}: {' '.join(sentence.split())}", file=sys.stderr)
+        return 2
+    except (KeyboardInterrupt, click.Abort):
         print(f"\n{name}: interrupted; the same command continues from here", file=sys.stderr)
         return 130
     except Exception as error:
@@ -109,11 +357,12 @@ def guarded(work: Callable[[], int], name: str = "azr") -> int:
         problem = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         print(f"{name}: {problem} (the traceback is in {file.name}; AZR_DEBUG=1 shows it here)", file=sys.stderr)
         return 1
+    return 0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of ``azr``; returns the exit code."""
-    return guarded(lambda: run(sys.argv[1:] if argv is None else argv))
+    return guarded(lambda: azr.main(argv, prog_name="azr", standalone_mode=False))
 
 
 if __name__ == "__main__":
