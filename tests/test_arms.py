@@ -1,48 +1,65 @@
-"""The arms: which settings each changes, and that names are checked."""
-
-from __future__ import annotations
+"""Arms: one vocabulary, and a fingerprint of exactly what a run depends on."""
 
 import pytest
 
-from azr.arms import ARMS, arm_profile
-from azr.config import Profile, override
+from azr.arms import ARMS, arm_profile, arms_of, fingerprint
+from azr.config import StudyModel, load_profile, override
 from azr.errors import UserError
 
-
-def test_the_default_arm_changes_nothing():
-    assert arm_profile("selfplay", Profile("mine")) == ("selfplay", Profile("mine"))
-
-
-@pytest.mark.parametrize(
-    ("arm", "method", "proposer", "reward"),
-    [
-        ("rlvr", "rlvr", "trained", "learnability"),
-        ("sft", "sft", "trained", "learnability"),
-        ("frozen", "selfplay", "frozen", "learnability"),
-        ("frozen-strict", "selfplay", "base", "learnability"),
-        ("half", "selfplay", "trained", "half"),
-    ],
-)
-def test_an_arm_is_a_method_and_one_change(arm, method, proposer, reward):
-    name, profile = arm_profile(arm, Profile("mine"))
-    assert (name, profile.train.proposer, profile.train.proposer_reward) == (method, proposer, reward)
-    assert not profile.model.full
+SMOKE = load_profile("smoke")
 
 
 @pytest.mark.parametrize("arm", ARMS)
-def test_every_arm_can_train_all_weights(arm):
-    method, profile = arm_profile(f"{arm}-full", Profile("mine"))
-    assert (method, profile.model.full) == (ARMS[arm].method, True)
+def test_every_arm_differs_from_every_other_in_method_or_settings(arm):
+    mine = (ARMS[arm].method, arm_profile(arm, SMOKE))
+    others = [(ARMS[name].method, arm_profile(name, SMOKE)) for name in ARMS if name != arm]
+    assert mine not in others
 
 
-def test_all_weights_may_be_trained_for_fewer_steps():
-    profile = override(Profile("mine"), {"train.steps": 30, "train.full_steps": 12})
-    assert arm_profile("rlvr", profile)[1].train.steps == 30
-    assert arm_profile("rlvr-full", profile)[1].train.steps == 12
-    assert arm_profile("rlvr-full", override(profile, {"train.full_steps": 0}))[1].train.steps == 30
+def test_unknown_arms_are_refused():
+    with pytest.raises(UserError):
+        arm_profile("nonsense", SMOKE)
+    with pytest.raises(UserError):
+        arms_of(StudyModel(name="nano", arms=("selfplay", "nonsense")), SMOKE)
 
 
-@pytest.mark.parametrize("name", ["ppo", "-full", "full", "sft-full-full"])
-def test_an_unknown_arm_is_named_with_the_known_ones(name):
-    with pytest.raises(UserError, match=f"no arm '{name}'; choose one of sft, rlvr, selfplay, frozen"):
-        arm_profile(name, Profile("mine"))
+def test_a_model_may_have_fewer_arms_than_the_profile():
+    assert arms_of(StudyModel(name="micro", arms=("sft",)), SMOKE) == ("sft",)
+    assert arms_of(StudyModel(name="micro"), SMOKE) == SMOKE.arms
+
+
+def mark(arm: str, **changes):
+    seed = changes.pop("seed", 0)
+    return fingerprint(
+        arm, arm_profile(arm, override(SMOKE, {k.replace("__", "."): v for k, v in changes.items()})), seed
+    )
+
+
+@pytest.mark.parametrize(
+    "change", [{"train__steps": 3}, {"seed": 1}, {"model__name": "micro"}, {"train__learning_rate": 2e-3}]
+)
+@pytest.mark.parametrize("arm", ["sft", "rlvr", "selfplay"])
+def test_what_a_run_depends_on_changes_its_fingerprint(arm, change):
+    assert mark(arm, **change) != mark(arm)
+
+
+@pytest.mark.parametrize("change", [{"train__micro_batch": 8}, {"rollout__chunk": 8}, {"evaluation__samples": 99}])
+@pytest.mark.parametrize("arm", ["sft", "rlvr", "selfplay"])
+def test_what_it_does_not_depend_on_does_not(arm, change):
+    assert mark(arm, **change) == mark(arm)
+
+
+def test_the_baselines_do_not_depend_on_how_proposals_are_paid():
+    assert mark("sft", train__proposer_reward="half") == mark("sft")
+    assert mark("rlvr", rollout__references=1) == mark("rlvr")
+    assert mark("selfplay", train__proposer_reward="half") != mark("selfplay")
+
+
+def test_self_play_does_not_depend_on_the_problems_of_the_baselines():
+    assert mark("selfplay", problems__train="gsm8k") == mark("selfplay")
+    assert mark("rlvr", problems__train="gsm8k") != mark("rlvr")
+
+
+def test_two_arms_of_one_method_and_settings_are_one_run():
+    half = override(SMOKE, {"train.proposer_reward": "half"})
+    assert fingerprint("half", arm_profile("half", SMOKE), 0) == fingerprint("selfplay", half, 0)

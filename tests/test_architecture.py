@@ -1,0 +1,83 @@
+"""The shape of the library: its size, its rooms and the directions in which they may import each other."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import azr
+
+PACKAGE = Path(azr.__file__).parent
+MODULES = sorted(PACKAGE.rglob("*.py"))
+ROOMS = (
+    ("errors", "progress"),
+    ("executor", "metrics", "rewards", "advantages", "tasks"),
+    ("runs",),
+    ("config",),
+    ("arms",),
+    ("grading", "buffer"),
+    ("prompts",),
+    ("world",),
+    ("models",),
+    ("selfplay", "problems"),
+    ("training",),
+    ("tables",),
+    ("figures",),
+    ("study",),
+    ("cli", "__init__", "__main__"),
+)
+"""Each room may import those above it, never one below: data flow downwards, from the executor to the study."""
+RANK = {room: rank for rank, level in enumerate(ROOMS) for room in level}
+ALONE = {"executor": {"executor"}, "metrics": {"metrics", "errors"}}
+"""Rooms that could be lifted out: all that each may import."""
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imported_rooms(path: Path) -> set[str]:
+    rooms = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names = [node.module] if node.module != "azr" else [f"azr.{alias.name}" for alias in node.names]
+        rooms |= {name.split(".")[1] for name in names if name.startswith("azr.")}
+    return rooms & set(RANK)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def test_rooms_import_only_what_lies_above_them(path):
+    own = room_of(path)
+    if own in ALONE:
+        assert imported_rooms(path) <= ALONE[own]
+        return
+    for room in imported_rooms(path) - {own}:
+        same = RANK[room] == RANK[own]
+        assert RANK[room] < RANK[own] or (same and own != "executor"), f"{own} imports {room}"
+
+
+def test_nothing_below_the_study_imports_figures():
+    for path in MODULES:
+        if room_of(path) not in ("figures", "study", "cli"):
+            assert "figures" not in imported_rooms(path), path
+
+
+def test_the_library_is_small():
+    lines = {path: len(path.read_text().splitlines()) for path in MODULES}
+    assert sum(lines.values()) <= 9000
+    assert max(lines.values()) <= 400
+    assert len(list(PACKAGE.glob("*.py"))) <= 14
+
+
+def test_at_most_three_private_names_of_trl_and_transformers_are_overridden_or_called():
+    """A private method of a trainer class of ours that its base defines, or a call of one on a foreign object."""
+    found = set()
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ClassDef) and any("Trainer" in ast.unparse(base) for base in node.bases):
+                found |= {(path.name, item.name) for item in node.body if isinstance(item, ast.FunctionDef)}
+            if isinstance(node, ast.Attribute) and "trainer" in ast.unparse(node.value).lower():
+                found.add((path.name, node.attr))
+    private = {name for _, name in found if name.startswith("_") and not name.startswith("__")}
+    assert len(private) <= 3, private
