@@ -1,1 +1,30 @@
-"""How tasks become prompts and responses are read back: ``base`` the contract, ``compact`` and ``paper`` two styles."""
+"""How tasks become prompts and responses are read back; ``base`` is the contract of a prompt style."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from azr.errors import UserError
+from azr.prompts.base import PromptStyle
+from azr.prompts.compact import CompactStyle
+
+STYLES = ("compact", "paper", "paper-chat")
+
+
+def load_style(name: str, tokenizer: Any) -> PromptStyle:
+    """The prompt style of that name: ``paper`` is plain text, as AZR prompts base models (many carry a chat template);
+    ``paper-chat`` goes through the chat template of ``tokenizer`` (of transformers).
+
+    Raises UserError for an unknown name, and where there is no chat template.
+    """
+    if name == "compact":
+        return CompactStyle()
+    if name not in STYLES:
+        raise UserError(f"There is no prompt style '{name}': choose one of {', '.join(STYLES)}.")
+    from azr.prompts.paper import PaperStyle  # compact runs never need it
+
+    if name == "paper":
+        return PaperStyle()
+    if not tokenizer.chat_template:
+        raise UserError("This model's tokenizer has no chat template: choose the prompt style paper.")
+    return PaperStyle(tokenizer)

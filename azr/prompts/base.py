@@ -1,4 +1,4 @@
-"""What a prompt style must do: turn tasks into prompts and responses back into proposals and answers."""
+"""What a prompt style must do: turn tasks and questions into prompts, and responses back into proposals and answers."""
 
 from __future__ import annotations
 
@@ -41,14 +41,22 @@ class PromptStyle(Protocol):
         """Prompt that asks for the hidden part of ``task``."""
         ...
 
+    def ask(self, question: str) -> str:
+        """Prompt that asks a question in free text."""
+        ...
+
     def parse_proposal(self, task_type: TaskType, response: str, references: Sequence[Task]) -> ParsedProposal:
         """Read a proposer's response; ``references`` are those of its prompt."""
         ...
 
     def parse_answer(self, task_type: TaskType, response: str) -> ParsedAnswer:
-        """Read a solver's response."""
+        """Read a solver's response by self-play's rule, which demands the style's form."""
         ...
 
-    def respond(self, task_type: TaskType, values: Sequence[str], answer: str) -> str:
-        """A solver's well-formed response: the values it passes through, then its answer."""
+    def final(self, response: str) -> str:
+        """The part of any response that a problem set grades; empty where there is none, or it was cut off."""
+        ...
+
+    def respond(self, task_type: TaskType | None, values: Sequence[str], answer: str) -> str:
+        """A well-formed response to a task (None: to a question): the values or words on the way, then the answer."""
         ...

@@ -38,12 +38,13 @@ PROPOSE = {
     TaskType.INDUCTION: "propose an induction\n",
 }
 NEW = "new\n"
-_LABEL = {TaskType.DEDUCTION: "output ", TaskType.ABDUCTION: "input ", TaskType.INDUCTION: ""}
+_LABEL = {TaskType.DEDUCTION: "output ", TaskType.ABDUCTION: "input ", TaskType.INDUCTION: "", None: "answer "}
 _ANSWER = {
     TaskType.DEDUCTION: re.compile(r"(?:think [^\n]*\n)?output ([^\n]+)"),
     TaskType.ABDUCTION: re.compile(r"(?:think [^\n]*\n)?input ([^\n]+)"),
     TaskType.INDUCTION: re.compile(r"(def f\(.*)", re.DOTALL),
 }
+_FINAL = re.compile(r"(?:think [^\n]*\n)?(?:output|input|answer) ([^\n]+)|(def f\(.*)", re.DOTALL)
 _PAIR = re.compile(r"(def .*)\ninput ([^\n]+)", re.DOTALL)
 _INPUTS = re.compile(r"((?:input [^\n]+\n)+)hint ([^\n]*)")
 
@@ -69,6 +70,9 @@ class CompactStyle:
         pairs = "".join(f"input {i}\noutput {o}\n" for i, o in task.shown)
         return f"{SOLVE[task.type]}{pairs}hint {task.message}\n"
 
+    def ask(self, question: str) -> str:
+        return question
+
     def parse_proposal(self, task_type: TaskType, response: str, references: Sequence[Task]) -> ParsedProposal:
         if task_type is TaskType.INDUCTION:
             match = _INPUTS.fullmatch(response)
@@ -87,6 +91,10 @@ class CompactStyle:
         match = _ANSWER[task_type].fullmatch(response)
         return ParsedAnswer(match[1], True) if match else ParsedAnswer(None, False)
 
-    def respond(self, task_type: TaskType, values: Sequence[str], answer: str) -> str:
+    def final(self, response: str) -> str:
+        match = _FINAL.fullmatch(response)
+        return match[1] or match[2] if match else ""
+
+    def respond(self, task_type: TaskType | None, values: Sequence[str], answer: str) -> str:
         think = f"think {', '.join(values)}\n" if values else ""
         return f"{think}{_LABEL[task_type]}{answer}"
