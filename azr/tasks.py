@@ -57,6 +57,11 @@ class Task:
         return self.outputs[0]
 
     @property
+    def answer(self) -> str:
+        """What is hidden from the solver: the output, the input that the task was made with, or the program."""
+        return {"deduction": self.output, "abduction": self.input, "induction": self.program}[self.type]
+
+    @property
     def shown(self) -> tuple[tuple[str, str], ...]:
         """Induction: the first half of the pairs, which the solver sees."""
         return tuple(zip(self.inputs, self.outputs, strict=True))[: (len(self.inputs) + 1) // 2]

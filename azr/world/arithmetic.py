@@ -12,6 +12,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
+from azr.prompts.compact import CompactStyle
 from azr.world.grammar import MAX_INT, Perturb, Split, split_of
 
 NAMES = ("Ann", "Bob", "Eva", "Max")
@@ -58,9 +59,8 @@ class Question:
 
     def response(self, perturb: Perturb | None = None) -> str:
         """A worked answer in the compact style."""
-        values = self.trace(perturb)
-        think = f"think {', '.join(map(str, values[:-1]))}\n" if len(values) > 1 else ""
-        return f"{think}answer {values[-1]}"
+        *values, answer = map(str, self.trace(perturb))
+        return CompactStyle().respond(None, values, answer)
 
 
 def draw_question(rng: random.Random, split: Split = "train") -> Question:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from azr.prompts.compact import CompactStyle
 from azr.tasks import Task, TaskType
@@ -28,7 +28,7 @@ from azr.world.grammar import (
     Value,
     generate,
     split_of,
-)
+)  # fmt: skip
 
 TRACE_ERROR_RATE = 0.2
 """Share of worked answers in which one step is wrong and the rest follows from it."""
@@ -65,8 +65,10 @@ def _slip(steps: int, rng: random.Random) -> Perturb | None:
     return lambda step, value: perturbed(value, rng) if step == at else value
 
 
-def _think(values: list[Value]) -> str:
-    return f"think {', '.join(map(repr, values))}\n" if values else ""
+def on_the_way(task_type: TaskType, values: Sequence[Value]) -> tuple[str, ...]:
+    """The values of a trace as a solver writes them: backwards for abduction, none for induction."""
+    order = {TaskType.DEDUCTION: values, TaskType.ABDUCTION: values[::-1], TaskType.INDUCTION: ()}
+    return tuple(map(repr, order[task_type]))
 
 
 def hint(program: Program, rng: random.Random) -> str:
@@ -75,11 +77,15 @@ def hint(program: Program, rng: random.Random) -> str:
 
 
 def draw_task(
-    task_type: TaskType, rng: random.Random, split: Split = "train", most: int = MAX_STATEMENTS
+    task_type: TaskType,
+    rng: random.Random,
+    split: Split = "train",
+    most: int = MAX_STATEMENTS,
+    statements: int | None = None,
 ) -> tuple[Task, Program, list[Value]]:
-    """A task of the given split with the program and inputs it was made from."""
+    """A task of the given split with the program and inputs it was made from; sizes as in ``grammar.generate``."""
     pairs = STYLE.num_induction_inputs if task_type is TaskType.INDUCTION else 1
-    program, inputs = generate(rng, pairs, split, most=most)
+    program, inputs = generate(rng, pairs, split, statements, most)
     outputs = tuple(repr(program.trace(value)[1]) for value in inputs)
     message = hint(program, rng) if task_type is TaskType.INDUCTION else ""
     return Task(task_type, program.text, tuple(map(repr, inputs)), outputs, message), program, inputs
@@ -87,7 +93,7 @@ def draw_task(
 
 def _deduce(program: Program, value: Value, rng: random.Random) -> str:
     values, output = program.trace(value, _slip(len(program.trace(value)[0]) + 1, rng))
-    return f"{_think(values)}output {output!r}"
+    return STYLE.respond(TaskType.DEDUCTION, on_the_way(TaskType.DEDUCTION, values), repr(output))
 
 
 def _abduce(program: Program, value: Value, rng: random.Random) -> str:
@@ -99,7 +105,7 @@ def _abduce(program: Program, value: Value, rng: random.Random) -> str:
         if len(other) != len(values):
             raise OutOfWorldError("the other input takes another path")
         value, values = wrong, [*other[:at], *values[at:]]
-    return f"{_think(values[::-1])}input {value!r}"
+    return STYLE.respond(TaskType.ABDUCTION, on_the_way(TaskType.ABDUCTION, values), repr(value))
 
 
 def _induce(program: Program, rng: random.Random) -> str:

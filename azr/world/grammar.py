@@ -5,7 +5,7 @@ enough to write down; ``Program.trace(value)`` gives the value after each execut
 and the text of the program gives the same values under plain Python (tested). What it leaves out: several arguments,
 nesting deeper than one level, floats and dictionaries. A proposer may write these; the corpus does not.
 
->>> program = Program((Assign("x", "x", ADD, 3), Return("x", None, MULTIPLY, 2)))
+>>> program = Program((Assign("x", "x", ADD, 3), Assign(RETURN, "x", MULTIPLY, 2)))
 >>> print(program.text)
 def f(x):
     x = x + 3
@@ -24,7 +24,7 @@ from typing import Any, Literal
 
 Value = int | str | list[int]
 Kind = Literal["int", "list", "str"]
-Split = Literal["train", "validation", "test"]
+Split = Literal["train", "validation", "tuning", "test"]
 Perturb = Callable[[int, Value], Value]
 
 STATEMENT_WEIGHTS = {1: 14, 2: 20, 3: 22, 4: 20, 5: 14, 6: 10}
@@ -32,6 +32,8 @@ STATEMENT_WEIGHTS = {1: 14, 2: 20, 3: 22, 4: 20, 5: 14, 6: 10}
 MAX_STATEMENTS = max(STATEMENT_WEIGHTS)
 LETTERS = "abcdefgh"
 MAX_INT, MAX_LIST, MAX_STR = 99, 6, 8
+RETURN = "return"
+"""The target of a program's last statement."""
 
 
 class OutOfWorldError(Exception):
@@ -112,7 +114,7 @@ HINT_WORDS = tuple(dict.fromkeys([*(o.word for o in OPS), "join", "if", "loop"])
 
 @dataclass(frozen=True)
 class Assign:
-    """``target = op(source)``; where ``other`` is set the constant is that variable."""
+    """``target = op(source)``, or ``return op(source)``; where ``other`` is set the constant is that variable."""
 
     target: str
     source: str
@@ -121,16 +123,21 @@ class Assign:
     other: str | None = None
 
     def lines(self) -> list[str]:
-        return [f"{self.target} = {self.expression()}"]
-
-    def expression(self) -> str:
-        return self.op.text.format(v=self.source, c=_Name(self.other) if self.other else self.constant)
+        expression = self.op.text.format(v=self.source, c=self.other or self.constant)
+        return [f"return {expression}" if self.target == RETURN else f"{self.target} = {expression}"]
 
     def words(self) -> list[str]:
         return [self.op.word]
 
     def run(self, env: dict[str, Value], emit: Callable[[Value], Value]) -> None:
-        env[self.target] = emit(_apply(self.op, env[self.source], env[self.other] if self.other else self.constant))
+        constant = env[self.other] if self.other else self.constant
+        try:
+            value = self.op.apply(env[self.source], constant)
+        except (IndexError, ValueError, TypeError, AttributeError) as error:
+            raise OutOfWorldError(str(error)) from None
+        if not in_bounds(value):
+            raise OutOfWorldError("value too large to write down")
+        env[self.target] = emit(value)
 
 
 @dataclass(frozen=True)
@@ -172,42 +179,14 @@ class Loop:
             self.body.run(env, emit)
 
 
-@dataclass(frozen=True)
-class Return:
-    """``return op(source)``; ``other`` as in Assign."""
-
-    source: str
-    other: str | None
-    op: Op
-    constant: Any = None
-
-    def lines(self) -> list[str]:
-        return [f"return {Assign('', self.source, self.op, self.constant, self.other).expression()}"]
-
-    def words(self) -> list[str]:
-        return [self.op.word]
-
-    def value(self, env: dict[str, Value]) -> Value:
-        return _apply(self.op, env[self.source], env[self.other] if self.other else self.constant)
-
-
 Statement = Assign | If | Loop
-
-
-class _Name(str):
-    """A variable's name that formats as itself, also with ``!r``."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return str(self)
 
 
 @dataclass(frozen=True)
 class Program:
     """The statements of ``f``; the last is the return."""
 
-    body: tuple[Statement | Return, ...]
+    body: tuple[Statement, ...]
 
     @property
     def text(self) -> str:
@@ -233,25 +212,13 @@ class Program:
         values: list[Value] = []
 
         def emit(v: Value) -> Value:
-            v = perturb(len(values), v) if perturb else v
-            values.append(v)
-            return v
+            values.append(perturb(len(values), v) if perturb else v)
+            return values[-1]
 
         env: dict[str, Value] = {"x": value}
-        for statement in self.body[:-1]:
-            statement.run(env, emit)  # type: ignore[union-attr]
-        output = self.body[-1].value(env)  # type: ignore[union-attr]
-        return values, perturb(len(values), output) if perturb else output
-
-
-def _apply(op: Op, value: Any, constant: Any) -> Value:
-    try:
-        result = op.apply(value, constant)
-    except (IndexError, ValueError, TypeError, AttributeError) as error:
-        raise OutOfWorldError(str(error)) from None
-    if not in_bounds(result):
-        raise OutOfWorldError("value too large to write down")
-    return result
+        for statement in self.body:
+            statement.run(env, emit)
+        return values[:-1], values[-1]
 
 
 def in_bounds(value: Value) -> bool:
@@ -261,10 +228,6 @@ def in_bounds(value: Value) -> bool:
     if isinstance(value, str):
         return len(value) <= MAX_STR
     return len(value) <= MAX_LIST and all(abs(e) <= MAX_INT for e in value)
-
-
-def kind_of(value: Value) -> Kind:
-    return "int" if isinstance(value, int) else "str" if isinstance(value, str) else "list"
 
 
 def draw_input(kind: Kind, rng: random.Random) -> Value:
@@ -277,9 +240,11 @@ def draw_input(kind: Kind, rng: random.Random) -> Value:
 
 
 def split_of(text: str) -> Split:
-    """Which set a program belongs to, by a hash of its text: 5 % test, 5 % validation, the rest is for the corpus."""
-    bucket = hashlib.sha256(text.encode()).digest()[0] % 20
-    return "test" if bucket == 0 else "validation" if bucket == 1 else "train"
+    """Which set a program belongs to, by a hash of its text: 5 % test, 2.5 % each validation (the curve of a run) and
+    tuning (by which hyperparameters are chosen; no figure shows it), the rest is for the corpus and for training."""
+    bucket, half = hashlib.sha256(text.encode()).digest()[:2]
+    held_out: dict[int, Split] = {0: "test", 1: "validation" if half < 128 else "tuning"}
+    return held_out.get(bucket % 20, "train")
 
 
 def _draw_op(kind: Kind, rng: random.Random, same_kind: bool = False) -> tuple[Op, Any]:
@@ -309,12 +274,13 @@ def _draw_statement(kinds: dict[str, Kind], current: str, room: int, rng: random
     return Assign(target, current, op, constant)
 
 
-def _draw_return(kinds: dict[str, Kind], current: str, rng: random.Random) -> Return:
+def _draw_return(kinds: dict[str, Kind], current: str, rng: random.Random) -> Assign:
     others = [name for name, k in kinds.items() if name != current and k == kinds[current]]
     if others and rng.random() < 0.6:
-        return Return(current, rng.choice(others), rng.choice(JOINS[kinds[current]]))
+        other = rng.choice(others)
+        return Assign(RETURN, current, rng.choice(JOINS[kinds[current]]), other=other)
     op, constant = _draw_op(kinds[current], rng)
-    return Return(current, None, op, constant)
+    return Assign(RETURN, current, op, constant)
 
 
 def _draw_program(statements: int, kind: Kind, rng: random.Random) -> Program:
