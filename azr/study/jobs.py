@@ -1,214 +1,295 @@
-"""Run ``azr`` commands side by side, each job in a process of its own, and remember which have run.
+"""What there is to train and measure, and doing it side by side in processes.
 
-    run_jobs([Job("sft", (("train", "sft"),)), Job("rlvr", (("train", "rlvr"),))], side_by_side=2, threads=1)
+    jobs = jobs_of(load_profile("smoke"), RUNS)
+    run_jobs([job for job in jobs if not job.is_done()], side_by_side=2)
 
-Importing PyTorch, transformers and TRL takes longer than training some small run. One server process imports them
-once, and every job is forked from it: it begins in a moment, with nothing of another job in its memory. Left out: what
-the jobs of a study are (``azr.study``).
+A job is an arm with one seed, trained and then measured, or the measurements of the untrained base with one sampling
+seed. Jobs are forked from a server that has loaded the libraries once; each computes with ``profile.threads`` threads,
+so results do not depend on how many run side by side. Left out: what is trained (``azr.training``) and measured.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import json
+import contextlib
+import fcntl
 import multiprocessing
 import os
-import queue
+import shutil
+import signal
 import sys
 import threading
-from collections.abc import Callable, Sequence
-from multiprocessing import forkserver
-from multiprocessing.connection import Connection, wait
-from multiprocessing.context import ForkServerProcess
+import time
+import types
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from multiprocessing.connection import wait
 from pathlib import Path
-from typing import TextIO
+from typing import Any
 
-from azr import cli
-from azr.config import config_hash
-from azr.notebooks import code_hash
+from azr.arms import BASE, arm_profile, arms_of, fingerprint, model_profile
+from azr.config import Profile
+from azr.errors import UserError
+from azr.progress import duration
+from azr.runs import BUILT_IN, Run, run_folder
+from azr.study.measures import Subject, measure, measure_base
 
-LOADED = ["azr.training.run", "azr.evaluate_cli", "azr.evaluate", "azr.curriculum", "azr.exact.measure", "peft"]
+PRELOADED = ["azr.training.run", "azr.problems", "azr.models.scoring", "peft"]
 """What the server imports before it forks."""
 LAST_LINES = 8
 """Lines of its output that the report of a failed job has."""
+RATES = {"nano": 60.0, "micro": 25.0}
+"""Responses a second of one core, training included: for the estimate of the first run."""
 
 
 class JobError(RuntimeError):
     """A training or measuring process failed; the message has its last lines."""
 
+    def _render_traceback_(self) -> list[str]:  # what IPython shows in place of a traceback
+        return [str(self)]
 
-@dataclasses.dataclass(frozen=True)
+
+class Stopped(KeyboardInterrupt):
+    """The user stopped the jobs. Shown as one sentence, also by IPython."""
+
+    _render_traceback_ = JobError._render_traceback_
+
+
+@dataclass(frozen=True)
 class Job:
-    """Commands that run one after the other, and the name that their output carries."""
+    """One run of a study, or the base (``arm`` "base") with one sampling seed."""
 
-    name: str
-    commands: tuple[tuple[str, ...], ...]
-    makes: tuple[Path, ...] = ()
-    """Files that are there once it has run."""
+    profile: Profile
+    """Of the study, with this job's model."""
+    arm: str
+    seed: int
+    runs: Path
+
+    @cached_property
+    def settings(self) -> Profile:
+        """The profile with the arm's settings."""
+        return self.profile if self.arm == BASE else arm_profile(self.arm, self.profile)
 
     @property
-    def stamp(self) -> str:
-        """Names the commands, and the code and versions that they would run."""
-        return config_hash(self.commands, code_hash())
+    def model(self) -> str:
+        """The model's name without its folder or owner."""
+        return Path(self.profile.model.name).name
+
+    @property
+    def folder(self) -> Path:
+        """The run folder."""
+        return run_folder(self.runs, self.profile.name, self.model, self.arm, self.seed)
+
+    @property
+    def subject(self) -> Subject:
+        """What is measured."""
+        return Subject(Run(self.folder), self.settings, self.arm, self.seed if self.arm == BASE else 0)
+
+    def is_trained(self) -> bool:
+        """Whether the run is finished, and of these settings; the base always is."""
+        return self.arm == BASE or Run(self.folder).is_current(fingerprint(self.arm, self.settings, self.seed))
+
+    def is_done(self) -> bool:
+        """Whether there is nothing to train and nothing to measure."""
+        return self.is_trained() and all(self.subject.is_measured(name) for name in self.subject.names)
+
+    @property
+    def responses(self) -> float:
+        """About how many responses it samples: the unit in which its time is estimated."""
+        rollout, evaluation, subject = self.settings.rollout, self.settings.evaluation, self.subject
+        estimating = 3 * rollout.batch * rollout.rollouts if self.arm != BASE and "curriculum" in subject.names else 0
+        steps = self.settings.kept_steps[1:] if self.arm != BASE else (0,)
+        test = sum(4 * evaluation.problems * subject.samples(step) for step in steps)
+        measured = test + 3 * evaluation.validation_problems * evaluation.validation_samples
+        trained = 0 if self.arm == BASE else self.settings.steps * (rollout.rows + estimating)
+        return trained + (measured if "test" in subject.names else 0)
+
+    def __str__(self) -> str:
+        return f"{self.model} {self.folder.name}"
 
 
-def run_jobs(
-    jobs: Sequence[Job],
-    side_by_side: int,
-    threads: int,
-    ended: Callable[[Job], None] = lambda job: None,
-    command: Callable[[Sequence[str]], int] = cli.main,
-) -> None:
-    """Run jobs as processes, ``side_by_side`` at a time, printing their lines as they come.
+def jobs_of(
+    profile: Profile, runs: Path, arms: Sequence[str] | None = None, seeds: Sequence[int] | None = None
+) -> list[Job]:
+    """The jobs of a profile: with each of its models the base and its arms (of these, those in ``arms``).
 
-    Args:
-        jobs: what to run, in this order.
-        side_by_side: processes at a time.
-        threads: CPU threads that each may use.
-        ended: called with each job that has run without failing.
-        command: runs one command of a job in its process and returns an exit code; a function of a module.
-
-    Raises JobError when a job fails; the others are stopped.
+    ``seeds`` are training seeds, by default all of the profile. The base has sampling seed 0, the control, and one
+    more for each training seed. The last models come first, since they are the largest.
     """
-    lines: queue.Queue[str | None] = queue.Queue()
-    waiting = list(jobs)[::-1]
-    stop = threading.Event()
-    failures: list[str] = []
-    running: set[ForkServerProcess] = set()
+    jobs = []
+    for model in profile.models[::-1]:
+        own, chosen = model_profile(model, profile), range(model.seeds) if seeds is None else seeds
+        jobs += [Job(own, BASE, seed, runs) for seed in sorted({0, *(seed + 1 for seed in chosen)})]
+        names = [arm for arm in arms_of(model, profile) if arms is None or arm in arms]
+        jobs += [Job(own, arm, seed, runs) for arm in names for seed in chosen]
+    return jobs
 
-    def work() -> None:
-        while not stop.is_set():
-            try:
-                job = waiting.pop()
-            except IndexError:
-                break
-            tail: list[str] = []
-            process, output = _start(job, command, threads)
-            running.add(process)
-            if stop.is_set():  # another job failed while this one started
-                process.terminate()
-            with output:
-                for line in output:
-                    tail = [*tail[1 - LAST_LINES :], line.rstrip()]
-                    lines.put(line.rstrip())
-            wait([process.sentinel])
-            with _lock:
-                process.join()
-            running.discard(process)
-            if process.exitcode == 0:
-                ended(job)
-            elif not stop.is_set():
-                failures.append(f"{job.name} failed (exit code {process.exitcode}):\n" + "\n".join(tail))
-                stop.set()
-                for other in list(running):
-                    other.terminate()
-        lines.put(None)
 
-    if not waiting:
+def default_side_by_side(profile: Profile) -> int:
+    """One job for as many cores as it has threads; one at a time where a GPU has to hold a model from the hub."""
+    if shutil.which("nvidia-smi") and any(model.name not in BUILT_IN for model in profile.models):
+        return 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores // profile.threads)
+
+
+def estimate(jobs: Sequence[Job], side_by_side: int) -> float | None:
+    """About how many seconds the jobs take on cores like those of 2025; None for a model of unknown speed."""
+    if any(job.model not in RATES for job in jobs):
+        return None
+    return sum(job.responses / RATES[job.model] for job in jobs) / min(side_by_side, max(len(jobs), 1))
+
+
+def do(job: Job) -> None:
+    """Train and measure a job in this process."""
+    import torch
+
+    torch.set_num_threads(job.profile.threads)
+    if job.arm == BASE:
+        return measure_base(job.settings, job.seed, job.folder)
+    from azr.training.run import train
+
+    return measure(train(job.arm, job.settings, job.seed, job.folder), job.settings)
+
+
+def run_jobs(jobs: Sequence[Job], side_by_side: int, work: Callable[[Job], Any] = do) -> None:
+    """Run jobs of one profile as processes, ``side_by_side`` at a time, in this order, and show how far they are.
+
+    A job's output goes to ``runs/PROFILE/logs``. Raises JobError when one fails (the others are stopped), Stopped on
+    Ctrl-C, and UserError where another process runs jobs of this profile.
+    """
+    if not jobs:
         return
-    _serve(threads)
-    workers = [threading.Thread(target=work, daemon=True) for _ in range(side_by_side)]
-    for worker in workers:
-        worker.start()
-    try:
-        finished = 0
-        while finished < len(workers):
-            line = lines.get()
-            finished += line is None
-            if line and not failures:
-                print(line, flush=True)
-    except BaseException:
-        stop.set()
-        raise
-    finally:
-        if stop.is_set():
-            for process in list(running):
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
+    logs = jobs[0].runs / jobs[0].profile.name / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    waiting, ended, board = list(jobs), [], Board(jobs, side_by_side)
+    running: dict[int, tuple[Job, Any, Path]] = {}
+    with _alone(logs):
+        try:
+            while waiting or running:
+                while waiting and len(running) < side_by_side:
+                    job = waiting.pop(0)
+                    log = logs / f"{str(job).replace(' ', '-')}.txt"
+                    log.write_text("")
+                    process = context.Process(target=_child, args=(work, job, log), name=str(job))
+                    with _fresh_start(job.profile.threads):
+                        process.start()
+                    running[process.sentinel] = job, process, log
+                board.show(ended, [(job, log) for job, _, log in running.values()])
+                for sentinel in wait(list(running), timeout=1):
+                    job, process, log = running.pop(sentinel)
+                    process.join()
+                    if process.exitcode:
+                        last = "\n".join(log.read_text(errors="replace").splitlines()[-LAST_LINES:])
+                        raise JobError(f"{job} failed (exit code {process.exitcode}; all it said is in {log}):\n{last}")
+                    ended.append(job)
+            board.show(ended, [])
+        except KeyboardInterrupt:
+            raise Stopped("Stopped. What is done is kept: run the same again to continue.") from None
+        finally:
+            for _, process, _ in running.values():
                 process.terminate()
-    if failures:
-        raise JobError(failures[0])
+            for _, process, _ in running.values():
+                process.join(10)
 
 
-_lock = threading.Lock()
-"""Held where a process is started or joined. Starting collects what is handed over in one place, and asks after all
-other processes; of two threads that ask after one at the same time, one learns nothing and takes it as exit code 255.
-"""
-_context = multiprocessing.get_context("forkserver")
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold the profile's lock: two processes would train into one folder."""
+    with (folder / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            profile = folder.parent.name
+            raise UserError(f"Profile {profile} is trained by another process: wait for it, or stop it.") from None
+        yield
 
 
-def _environment(threads: int) -> dict[str, str]:
-    return {"OMP_NUM_THREADS": str(threads), "TOKENIZERS_PARALLELISM": "false"}
-
-
-def _serve(threads: int) -> None:
-    """Start the server of this process, if there is none yet, with the environment that its jobs have."""
-    environment = _environment(threads)
-    before = {name: os.environ.get(name) for name in environment}
-    os.environ.update(environment)
-    _context.set_forkserver_preload(LOADED)
+@contextlib.contextmanager
+def _fresh_start(threads: int) -> Iterator[None]:
+    """Start processes that do not run the caller's script again, whether it guards its main part or not, and whose
+    libraries find the number of threads when the server loads them.
+    """
+    main, before = sys.modules["__main__"], dict(os.environ)
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    os.environ |= {"OMP_NUM_THREADS": str(threads), "TOKENIZERS_PARALLELISM": "false"}
     try:
-        forkserver.ensure_running()
+        yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+        sys.modules["__main__"] = main
+        os.environ.clear()
+        os.environ.update(before)
 
 
-def _start(job: Job, command: Callable[[Sequence[str]], int], threads: int) -> tuple[ForkServerProcess, TextIO]:
-    """The job's process, and its output to read."""
-    receiving, sending = _context.Pipe(duplex=False)
-    process = _context.Process(target=_do, args=(job.commands, command, threads, sending), name=job.name)
-    with _lock:
-        process.start()
-    sending.close()
-    output = os.fdopen(os.dup(receiving.fileno()), encoding="utf-8", errors="replace")
-    receiving.close()
-    return process, output
-
-
-def _do(
-    commands: Sequence[Sequence[str]], command: Callable[[Sequence[str]], int], threads: int, output: Connection
-) -> None:
-    """In the job's process: the commands, up to the first that fails."""
+def _child(work: Callable[[Job], Any], job: Job, log: Path) -> None:
+    """In the job's process: its output to the log, and no longer than its parent lives."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
+    parent = multiprocessing.parent_process()
+    threading.Thread(target=lambda: (wait([parent.sentinel]), os._exit(1)), daemon=True).start()
+    output = log.open("w", buffering=1)
     for stream in (1, 2):
         os.dup2(output.fileno(), stream)
-    output.close()
-    os.environ.update(_environment(threads))
-    sys.stdout = open(1, "w", buffering=1, closefd=False)  # noqa: SIM115
-    sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115
-    for words in commands:
-        if code := command(words):
-            sys.exit(code)
+    sys.stdout = sys.stderr = output
+    try:
+        work(job)
+    except UserError as error:
+        print(error)
+        sys.exit(1)
 
 
-class PastJobs:
-    """Jobs that have run and what they made, in a file: to ask a process whether all is there takes it seconds."""
+class Board:
+    """How far the jobs are: one block, renewed in place on a terminal or in a notebook, else lines now and then."""
 
-    def __init__(self, file: Path) -> None:
-        self.file, self._lock = file, threading.Lock()
-        try:
-            self._made = dict(json.loads(file.read_text()))
-        except (OSError, ValueError, TypeError):
-            self._made = {}
+    def __init__(self, jobs: Sequence[Job], side_by_side: int) -> None:
+        self.jobs, self.side_by_side, self.began = jobs, side_by_side, time.monotonic()
+        self.last, self.height, self.handle = -1e9, 0, None
+        shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+        self.notebook = hasattr(shell, "kernel") and "AZR_FIGURES" not in os.environ
+        self.terminal = sys.stdout.isatty()
 
-    def __contains__(self, job: Job) -> bool:
-        """Whether it has run with the present code and what it made is still there, as it was.
+    def show(self, ended: Sequence[Job], running: Sequence[tuple[Job, Path]]) -> None:
+        """Say it, where it is time to."""
+        every = 1 if self.notebook or self.terminal else 15
+        if time.monotonic() - self.last < every and running:
+            return
+        self.last = time.monotonic()
+        text = "\n".join([self._summary(ended, running), *(_line(job, log) for job, log in running)])
+        if self.notebook:
+            from IPython.display import display
 
-        What something else put in its place, such as a run with other settings, is left to the job to judge.
-        """
-        return job.stamp in self._made and self._made[job.stamp] == _contents(job)
+            data = {"text/plain": text}
+            if self.handle:
+                self.handle.update(data, raw=True)
+            else:
+                self.handle = display(data, raw=True, display_id=True)
+            return
+        print((f"\x1b[{self.height}A\x1b[J" if self.height else "") + text, flush=True)
+        self.height = text.count("\n") + 1 if self.terminal else 0
 
-    def add(self, job: Job) -> None:
-        """Note that it has run."""
-        with self._lock:
-            self._made[job.stamp] = _contents(job)
-            self.file.parent.mkdir(parents=True, exist_ok=True)
-            draft = self.file.with_suffix(".tmp")
-            draft.write_text(json.dumps(self._made, indent=0, sort_keys=True) + "\n")
-            draft.replace(self.file)
+    def _summary(self, ended: Sequence[Job], running: Sequence[tuple[Job, Path]]) -> str:
+        spent, total = time.monotonic() - self.began, sum(job.responses for job in self.jobs)
+        done = sum(job.responses for job in ended) + sum(_share(job) * job.responses for job, _ in running)
+        text = f"{len(ended)} of {len(self.jobs)} done, {duration(spent)}"
+        left = spent / done * (total - done) if done > total / 50 else estimate(self.jobs, self.side_by_side)
+        return f"{text}, about {duration(left)} left" if running and left is not None else text
 
 
-def _contents(job: Job) -> str:
-    """A name for all that the files which it makes hold."""
-    return config_hash([path.read_bytes().hex() if path.exists() else None for path in job.makes])
+def _steps(job: Job) -> int:
+    """Lines of its log."""
+    file = job.folder / "log.jsonl"
+    return file.read_bytes().count(b"\n") if file.exists() else 0
+
+
+def _share(job: Job) -> float:
+    """About the part of its work that is done: measuring counts as little, since it is seen only when it ends."""
+    return 0.0 if job.arm == BASE else min(1.0, _steps(job) / job.settings.steps) * 0.8
+
+
+def _line(job: Job, log: Path) -> str:
+    """What it is at."""
+    said = log.read_text(errors="replace").split("\n")
+    last = next((line.strip() for line in reversed(said) if line.strip()), "loading libraries")
+    steps = "" if job.arm == BASE else f", step {_steps(job)} of {job.settings.steps}"
+    return f"  {job.model} {job.arm} seed {job.seed}{steps}: {last[:90]}"
