@@ -1,0 +1,106 @@
+"""Accuracy against training steps and between arms, and what training cost.
+
+    frame = over_steps(frames["test"])            # what fig01_sft and fig02_rlvr draw
+    contrasts(frames["validation"])               # what fig08_arms draws: every arm against base and self-play
+
+Left out: pass@k at larger k (``azr.tables.passk``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from azr.metrics import minimum_detectable_difference, ratio_interval
+from azr.tables.compare import BASE, CODE, at_end, differences, from_start, means, score, with_all
+
+PASS_1, GREEDY = "pass@1", "greedy"
+
+
+def over_steps(test: pd.DataFrame, quantities: Sequence[str] = (PASS_1, GREEDY)) -> pd.DataFrame:
+    """Each method minus the base at every measured step, for each group and for the task types together.
+
+    Args:
+        test: a measured problem set.
+        quantities: as in ``azr.tables.compare.score``.
+
+    Returns:
+        model, method, step, group, quantity, estimate, low, high, se, df, seeds, problems, base (the base's own mean,
+        seed 0). At step 0 every method is the base, and its difference is 0.
+    """
+    scores = _scores(test, quantities)
+    frame = from_start(differences(scores, by=["group", "quantity"]), ["group", "quantity"])
+    control = scores[(scores["method"] == BASE) & (scores["seed"] == 0)]
+    base = control.groupby(["model", "group", "quantity"])["value"].mean().rename("base").reset_index()
+    return frame.drop(columns="reference").merge(base)
+
+
+def base_by_size(test: pd.DataFrame, quantities: Sequence[str] = (PASS_1, GREEDY, "pass@32")) -> pd.DataFrame:
+    """The base, seed 0, by group and number of statements: what fig00_base draws.
+
+    Returns:
+        model, method, step, group, quantity, size, estimate, low, high (over problems), se, df, seeds, problems.
+    """
+    base = test[(test["method"] == BASE) & (test["seed"] == 0)]
+    parts = [score(base, quantity, ("size",)).assign(quantity=quantity) for quantity in quantities]
+    return means(pd.concat(parts), by=["group", "quantity", "size"])
+
+
+def contrasts(
+    frame: pd.DataFrame,
+    references: Sequence[str] = (BASE, "selfplay"),
+    quantities: Sequence[str] = (PASS_1,),
+) -> pd.DataFrame:
+    """Every method minus each reference after training.
+
+    Returns:
+        model, method, reference, step, group, quantity, estimate, low, high, se, df, seeds, problems, detectable (the
+        difference that a comparison of this size finds with power 0.8). Rows "base" minus "base" are what an untrained
+        model gets.
+    """
+    scores = _scores(at_end(frame), quantities)
+    found = pd.concat([differences(scores, reference, ["group", "quantity"]) for reference in references])
+    pairs = zip(found["se"], found["df"], strict=True)
+    return found.assign(detectable=[minimum_detectable_difference(*pair) for pair in pairs]).reset_index(drop=True)
+
+
+def gap_closed(test: pd.DataFrame) -> pd.DataFrame:
+    """E5: how much of the base's gap between greedy and sampled answers training closes, for the task types together.
+
+    Returns:
+        model, method, estimate (gain in pass@1 over greedy minus pass@1 of the base), low, high, seeds, problems.
+    """
+    last = at_end(test)
+    last = last[last["group"].isin(CODE)]
+    last = last.assign(problem=last["group"] + "/" + last["problem"], value=last["c"] / last["n"])
+    rows = []
+    for model, own in last.groupby("model", sort=False):
+        control = own[(own["method"] == BASE) & (own["seed"] == 0)].set_index("problem")
+        room = control["greedy"] - control["value"]
+        for method, trained in own[(own["method"] != BASE) | (own["seed"] != 0)].groupby("method", sort=False):
+            after = trained.pivot(index="seed", columns="problem", values="value")[room.index]
+            found = ratio_interval((after - control["value"]).to_numpy(), room.to_numpy())
+            ends = {"estimate": found.estimate, "low": found.low, "high": found.high}
+            size = {"seeds": len(after), "problems": len(room)}
+            rows.append({"model": model, "method": method} | ends | size)
+    return pd.DataFrame(rows)
+
+
+def budgets(log: pd.DataFrame) -> pd.DataFrame:
+    """What a run cost: sums over its steps of every logged number of tokens and seconds, means over seeds.
+
+    Returns:
+        model, method, steps, seeds, and a column for each quantity of the log that begins with ``tokens/`` or
+        ``seconds/``.
+    """
+    logged = log[log["quantity"].str.startswith(("tokens/", "seconds/"))]
+    runs = logged.pivot_table(index=["model", "method", "seed"], columns="quantity", values="value", aggfunc="sum")
+    runs = runs.reset_index().groupby(["model", "method"], sort=False)
+    about = log.groupby(["model", "method"], sort=False).agg(steps=("step", "nunique"), seeds=("seed", "nunique"))
+    return about.join(runs.mean().drop(columns="seed")).reset_index()
+
+
+def _scores(frame: pd.DataFrame, quantities: Sequence[str]) -> pd.DataFrame:
+    tables = [with_all(score(frame, quantity)).assign(quantity=quantity) for quantity in quantities]
+    return pd.concat(tables, ignore_index=True)

@@ -1,0 +1,84 @@
+"""RQ2: do problems proposed later get harder, and responses to them longer? Judged by the untrained model.
+
+    frame = curriculum(frames["curriculum"])      # what fig05_curriculum draws
+    per_run = trends(frames["curriculum"])        # rho of every run: C4 to C6, C11b
+
+The arm with the base as proposer is the null: its proposals cannot follow what training did to the solver. Left out:
+models of the trend; a rank correlation says whether later means harder, not by how much.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from azr.metrics import rank_trends
+from azr.tables.compare import differences, means
+
+NULL = "base-proposer"
+TRENDS: Mapping[str, tuple[str, str, str | None]] = {
+    "step, solve rate": ("step", "solve_rate", None),
+    "step, length": ("step", "length", None),
+    "step, statements": ("step", "statements", None),
+    "solve rate, length": ("solve_rate", "length", None),
+    "solve rate, length | statements": ("solve_rate", "length", "statements"),
+}
+"""Rank correlations by name: of what, with what, and within which groups the ranks are taken."""
+QUANTITIES = {"solve_rate": "solve rate", "length": "response length", "statements": "statements"}
+
+
+def trends(solved: pd.DataFrame, least: int = 10) -> pd.DataFrame:
+    """Spearman's rho of every run.
+
+    Args:
+        solved: re-solved proposals: model, method, seed, step, statements, n, c, length.
+        least: problems below which a run's rho is left out.
+
+    Returns:
+        model, method, seed, statistic (a name in ``TRENDS``), value, n.
+    """
+    solved = _with_rate(solved)
+    by = ["model", "method", "seed"]
+    frames = [rank_trends(solved, *of, by=by).assign(statistic=name) for name, of in TRENDS.items()]
+    frame = pd.concat(frames, ignore_index=True)
+    return frame[frame["n"] >= least].dropna(subset="value", ignore_index=True)
+
+
+def trend_intervals(per_run: pd.DataFrame) -> pd.DataFrame:
+    """Mean rho of each method over its seeds, and its difference from the arm with the base as proposer.
+
+    Returns:
+        model, method, reference ("" or ``NULL``), statistic, estimate, low, high, se, df, seeds, problems.
+    """
+    own = means(per_run, by=["statistic"]).assign(reference="")
+    return pd.concat([own, differences(per_run, NULL, by=["statistic"])], ignore_index=True)
+
+
+def by_step(solved: pd.DataFrame, windows: int = 6) -> pd.DataFrame:
+    """Solve rate, response length and statements of the problems proposed in each window of steps.
+
+    Args:
+        solved: as for ``trends``.
+        windows: equal windows into which training is cut; a run's mean in each counts once.
+
+    Returns:
+        model, method, step (middle of the window), quantity, estimate, low, high (over seeds), se, df, seeds, problems.
+    """
+    solved = _with_rate(solved)
+    width = solved["step"].max() / windows
+    place = ((solved["step"] - 1) // width + 0.5) * width
+    runs = solved.assign(step=place).groupby(["model", "method", "seed", "step"], sort=False)[list(QUANTITIES)].mean()
+    scores = runs.rename(columns=QUANTITIES).rename_axis(columns="quantity").stack().rename("value").reset_index()
+    return means(scores, by=["quantity"]).sort_values(["model", "method", "quantity", "step"], ignore_index=True)
+
+
+def curriculum(solved: pd.DataFrame, windows: int = 6) -> pd.DataFrame:
+    """One frame to draw: ``by_step``, and as quantity ``rho`` each method's own rho of ``trend_intervals``."""
+    rho = trend_intervals(trends(solved))
+    rho = rho[rho["reference"] == ""].drop(columns="reference").assign(quantity="rho")
+    return pd.concat([by_step(solved, windows), rho], ignore_index=True)
+
+
+def _with_rate(solved: pd.DataFrame) -> pd.DataFrame:
+    return solved.assign(solve_rate=solved["c"] / solved["n"])
