@@ -11,8 +11,8 @@ The content follows AZR (arXiv 2505.03335) and its published prompts, the wordin
 
 * A response is well formed if thinking, its closing tag and an answer between its tags follow one another; text after
   that is ignored. Layout inside the answer never costs the format, and only what is inside ``<answer>`` counts.
-* A proposal's program is its first python block, with the last top-level function renamed to ``f`` where no ``f`` is
-  defined; a solver's program is its last python block and is not renamed (AZR's rule: the prompt asks for ``f``).
+* A proposal's program is its first python block, whose last top-level function is the entry where no ``f`` is
+  defined; a solver's program is its last python block and must define ``f`` (AZR's rule: the prompt asks for it).
 * Inputs and outputs must be literals. AZR pastes them into code, which the policy can exploit.
 
 Left out: AZR's fourth task type (predicting an error class) and composite functions, both off in every published run.
@@ -119,25 +119,22 @@ Think first about what the program does and which inputs bring it to light, then
 _SOLVE = {
     TaskType.DEDUCTION: (
         "What does `f` return for this input? Follow the program step by step.",
-        "the value",
         ", as a Python literal: strings in quotes, several values as a tuple in brackets",
         "{'total': 7, 'names': ['a', 'b']}",
     ),
     TaskType.ABDUCTION: (
         "Find an input for which `f` returns this output. There may be several; any of them is right.",
-        "the input",
         f": {_ARGUMENTS}",
         "'tree', [1, 2], 3",
     ),
     TaskType.INDUCTION: (
         "Find the program that turns these inputs into these outputs. It will be tested on other inputs too, so look "
         "for the rule and do not list the cases.",
-        "the program",
         "",
         "def f(a, b):\n    return a + b",
     ),
 }
-"""The question, what is to be written, in which form, and an example; in which block says ``ANSWER_KIND``."""
+"""The question, the form of its answer, and an example; in which block it stands says ``ANSWER_KIND``."""
 _ANSWER = re.compile(r"\s*<\s*answer\s*>(.*?)<\s*/answer\s*>", re.IGNORECASE | re.DOTALL)
 _TAG = {name: re.compile(rf"<\s*{name}\s*>", re.IGNORECASE) for name in ("think", "/think", "answer", "/answer")}
 
@@ -182,7 +179,7 @@ class PaperStyle:
         return self.ask(_PROPOSE.format(**words))
 
     def solve(self, task: Task) -> str:
-        question, what, form, example = _SOLVE[task.type]
+        question, form, example = _SOLVE[task.type]
         if task.type is TaskType.INDUCTION:
             pairs = [
                 fence(f"input_{number}", given) + "\n" + fence(f"output_{number}", result)
@@ -194,7 +191,7 @@ class PaperStyle:
             known = ("input", task.input) if task.type is TaskType.DEDUCTION else ("output", task.output)
             given = [fence("python", task.program), fence(*known)]
         kind = ANSWER_KIND[task.type]
-        demand = f"Write {what} in <answer>, in a block that starts with ```{kind}{form}. For example:"
+        demand = f"Write it in <answer>, in a block that starts with ```{kind}{form}. For example:"
         return self.ask("\n\n".join([question, *given, f"{demand}\n{fence(kind, example)}"]))
 
     def parse_proposal(self, task_type: TaskType, response: str, references: Sequence[Task]) -> ParsedProposal:
@@ -229,7 +226,8 @@ class PaperStyle:
     def final(self, response: str) -> str:
         """The text of the answer; without its tag what follows the thinking, as of a base model that knows no tags."""
         answer, _ = self._answer(response)
-        return (_TAG["/think"].split(response, maxsplit=1)[-1] if answer is None else answer).strip()
+        text = (_TAG["/think"].split(response, maxsplit=1)[-1] if answer is None else answer).strip()
+        return "" if _TAG["think"].match(text) else text  # cut off in its thoughts
 
     def _answer(self, response: str) -> tuple[str | None, bool]:
         """The text of the answer, None without an opening tag, and whether the response is well formed.
@@ -242,12 +240,14 @@ class PaperStyle:
         if thought and (self.thinking_opened or _TAG["think"].match(text)):
             answered = _ANSWER.match(text, thought.end())
             if answered:
-                return answered[1], True
+                return _ended(answered[1]), True
         _, *answers = _TAG["answer"].split(text)
         if not answers:
             return None, False
         answer, *closed = _TAG["/answer"].split(answers[-1], maxsplit=1)
-        return answer if closed or answer.rstrip().endswith(("```", "}")) else "", False
+        if closed:
+            return _ended(answer), False
+        return answer if answer.rstrip().endswith(("```", "}")) else "", False
 
     def respond(self, task_type: TaskType | None, values: Sequence[str], answer: str) -> str:
         """The prompt has opened ``<think>`` where ``thinking_opened`` says so."""
@@ -256,3 +256,9 @@ class PaperStyle:
         opening = "\n" if self.thinking_opened else "<think>\n"
         result = fence(ANSWER_KIND[task_type], answer) if task_type else answer
         return f"{opening}{steps}\n</think>\n<answer>\n{result}\n</answer>"
+
+
+def _ended(answer: str) -> str:
+    """The text between the tags, with a block that was left open ended by the tag, as AZR's proposers often write."""
+    found = blocks(answer)
+    return f"{answer}\n```" if found and not found[-1].closed else answer

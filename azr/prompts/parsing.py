@@ -1,7 +1,7 @@
 """Reading programs, arguments and literals out of free text.
 
 >>> read_program("def add(a, b):\\n    return a + b", rename=True).program
-'def f(a, b):\\n    return a + b'
+'def add(a, b):\\n    return a + b\\n\\nf = add'
 >>> read_arguments("f(3, [1, 2])  # two arguments")
 '3, [1, 2]'
 >>> find_answer(TaskType.DEDUCTION, "So:\\n```output\\n'three'\\n```")
@@ -9,14 +9,13 @@
 
 Some layout is forgiven: a missing fence or label, a call instead of its arguments, names of arguments, comments.
 Content is not: arguments and outputs must be literals, a program must parse, and what was cut off is never completed,
-nor does anything earlier stand in for it. Everything is done on syntax trees (``ast``, ``symtable``); nothing is run,
-and nothing longer than ``MAX_CHARS`` is parsed. Left out: values inside sentences, sessions and comparisons.
+nor does anything earlier stand in for it. Everything is done on syntax trees; nothing is run, and nothing longer than
+``MAX_CHARS`` is parsed. Left out: values inside sentences, sessions and comparisons.
 """
 
 from __future__ import annotations
 
 import ast
-import symtable
 import textwrap
 import warnings
 from collections.abc import Sequence
@@ -73,64 +72,31 @@ def read_program(text: str, rename: bool) -> ReadProgram:
 
     Helpers, nested functions and classes are allowed (AZR's published parser refuses any second ``def``, which its own
     prompt invites). Where no ``f`` stands at top level and ``rename`` is set, the last function at top level is the
-    entry (helpers come before their use) and is renamed throughout; such a program is written anew by ``ast.unparse``
-    and loses its comments.
+    entry (helpers come before their use): a last line names it ``f``, which changes nothing that the program does.
     """
     source = textwrap.dedent(text).strip()
     tree = parse(source)
     if tree is None:
         return ReadProgram(None, "program too long" if len(source) > MAX_CHARS else "program does not parse")
-    functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+    functions = [(node.name, node.args) for node in tree.body if isinstance(node, ast.FunctionDef)]
     for node in tree.body:
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Lambda):
-            functions |= {target.id: node.value for target in node.targets if isinstance(target, ast.Name)}
-    if ENTRY in functions:
-        return ReadProgram(source, parameters=_parameters(functions[ENTRY]))
+            functions += [(ENTRY, node.value.args)] if ENTRY in map(ast.unparse, node.targets) else []
     if not functions:
         return ReadProgram(None, "no function at top level")
-    if not rename:
+    name, given = next((pair for pair in functions[::-1] if pair[0] == ENTRY), functions[-1])
+    if name != ENTRY and not rename:
         return ReadProgram(None, "no function named f")
-    old, entry = list(functions.items())[-1]
-    try:
-        if not _can_rename(source, old):
-            return ReadProgram(None, "entry function cannot be renamed to f")
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Name) and node.id == old:
-                node.id = ENTRY
-            elif isinstance(node, ast.FunctionDef) and node.name == old and node in tree.body:
-                node.name = ENTRY
-        return ReadProgram(ast.unparse(tree), parameters=_parameters(entry), entry=old)
-    except _SYNTAX:  # nested too deep
-        return ReadProgram(None, "program does not parse")
+    source += "" if name == ENTRY else f"\n\n{ENTRY} = {name}"
+    return ReadProgram(source, parameters=tuple(a.arg for a in given.posonlyargs + given.args), entry=name)
 
 
-def _parameters(function: ast.FunctionDef | ast.Lambda) -> tuple[str, ...]:
-    return tuple(argument.arg for argument in function.args.posonlyargs + function.args.args)
-
-
-def _can_rename(source: str, old: str) -> bool:
-    """Whether renaming the top-level ``old`` to ``f`` leaves every name bound to what it was bound to."""
-    scopes = [symtable.symtable(source, "<program>", "exec")]
-    for scope in scopes:
-        scopes.extend(scope.get_children())
-        names = {symbol.get_name(): symbol for symbol in scope.get_symbols()}
-        module = scope.get_type() == "module"
-        if ENTRY in names and (old in names or module or names[ENTRY].is_global()):
-            return False
-        if old in names and (names[old].is_declared_global() or not (module or names[old].is_global())):
-            return False
-    return True
-
-
-def read_arguments(
-    text: str, parameters: Sequence[str] | None = None, entry: str = ENTRY, literal: bool = True
-) -> str | None:
-    """The arguments of one call with commas between them, or None.
+def read_arguments(text: str, parameters: Sequence[str] | None = None, entry: str = ENTRY) -> str | None:
+    """The arguments of one call as literals with commas between them, or None.
 
     Taken are ``1, 'a'``, a call ``f(1, 'a')`` (``entry`` is another name the function may have) and named arguments:
     where ``parameters`` are known and hold the names, the values are put in their order, else they stay as written.
-    Arguments must be literals and there must be some, unless ``parameters`` is empty. ``literal=False`` is for what a
-    data set says about its own programs: any expressions, or nothing; they stay source text, which an executor runs.
+    No arguments are none, but for a program without parameters.
     """
     tree = parse(f"{ENTRY}({textwrap.dedent(text).strip()}\n)")
     call = tree.body[0].value if tree and len(tree.body) == 1 and isinstance(tree.body[0], ast.Expr) else None
@@ -144,11 +110,9 @@ def read_arguments(
         free = (parameters or ())[len(call.args) :]
         named = {name: named.get(name) for name in free[: len(named)]}
     values = [*call.args, *named.values()]
-    if None in named or None in values or (literal and not all(map(is_literal, values))):
+    if None in named or None in values or not all(map(is_literal, values)):
         return None
-    if literal and not values and (parameters is None or len(parameters)):
-        return None
-    return ", ".join(map(ast.unparse, values))
+    return ", ".join(map(ast.unparse, values)) if values or parameters == () else None
 
 
 def read_literal(text: str) -> str | None:

@@ -1,8 +1,8 @@
 """Train the built-in base models from scratch: small Llama models that any transformers tool opens.
 
-``build("nano", folder)`` trains on the corpus and writes a transformers folder (fp16 safetensors, tokenizer, record);
-it can be killed and called again, and gives the same weights bit for bit on the same machine with the same number of
-threads. ``azr base build --size nano`` is the command. What it leaves out: evaluation (``azr base show``).
+``build("nano", folder)`` trains on the corpus, for half an hour on two cores, and writes a transformers folder (fp16
+safetensors, tokenizer, record); it gives the same weights bit for bit on the same machine with the same number of
+threads. ``azr base build --size nano`` is the command. What it leaves out: evaluation (``azr base show``), resuming.
 """
 
 from __future__ import annotations
@@ -20,13 +20,11 @@ import transformers
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from azr.progress import Progress
+from azr.runs import CHECKPOINTS
 from azr.world.corpus import documents
 from azr.world.grammar import MAX_STATEMENTS
 from azr.world.growth import grow
 from azr.world.tokenizer import build_tokenizer
-
-CHECKPOINTS = Path(__file__).parent / "checkpoints"
-"""Where the shipped models live, one folder a size."""
 
 
 @dataclass(frozen=True)
@@ -98,13 +96,10 @@ def new_model(recipe: BaseRecipe, vocab_size: int) -> LlamaForCausalLM:
     return model
 
 
-def batches(recipe: BaseRecipe, start: int = 0) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """From step ``start`` on: token ids ``<bos> prompt response <eos>``, right-padded with 0, and their loss weights.
-
-    Both have shape (documents, length).
-    """
+def batches(recipe: BaseRecipe) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Token ids ``<bos> prompt response <eos>``, right-padded with 0, and their loss weights: (documents, length)."""
     tokenizer = build_tokenizer()
-    for chunk in range(start // _CHUNK, math.ceil(recipe.steps / _CHUNK)):
+    for chunk in range(math.ceil(recipe.steps / _CHUNK)):
         seed = recipe.seed * 1_000_003 + chunk
         most = 1 + int(chunk * _CHUNK / recipe.steps / recipe.growth) if recipe.growth else MAX_STATEMENTS
         prompts, responses = zip(*documents(seed, recipe.batch * _CHUNK, min(most, MAX_STATEMENTS)), strict=True)
@@ -112,7 +107,7 @@ def batches(recipe: BaseRecipe, start: int = 0) -> Iterator[tuple[torch.Tensor, 
         rows = sorted(((len(p) + 1, [1, *p, *r, 2]) for p, r in encoded), key=lambda row: len(row[1]))
         groups = [rows[i : i + recipe.batch] for i in range(0, len(rows), recipe.batch)]
         random.Random(seed).shuffle(groups)
-        for group in groups[start % _CHUNK if chunk == start // _CHUNK else 0 :]:
+        for group in groups:
             width = max(len(row) for _, row in group)
             ids = torch.tensor([row + [0] * (width - len(row)) for _, row in group])
             prompt = torch.arange(width) < torch.tensor([[start_of_response] for start_of_response, _ in group])
@@ -137,32 +132,20 @@ def _optimizers(model: LlamaForCausalLM, recipe: BaseRecipe) -> list[torch.optim
     return [muon, adam]
 
 
-def build(size: str, folder: Path, recipe: BaseRecipe | None = None, save_every: int = 300) -> None:
-    """Train ``size`` into ``folder``. A killed build continues from its last saved state beside the folder."""
+def build(size: str, folder: Path, recipe: BaseRecipe | None = None) -> None:
+    """Train ``size`` into ``folder``, by its own recipe unless another is given."""
     recipe = recipe or RECIPES[size]
     torch.set_num_threads(recipe.threads)
     tokenizer = build_tokenizer()
     model = new_model(recipe, len(tokenizer)).train()
     optimizers = _optimizers(model, recipe)
-    state_file = folder.parent / f"{folder.name}.state.pt"
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    start = 0
-    if state_file.exists():
-        state = torch.load(state_file, weights_only=True)
-        if state["recipe"] == asdict(recipe):
-            model.load_state_dict(state["model"])
-            for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
-                optimizer.load_state_dict(saved)
-            start = state["step"]
-    progress = Progress(f"base {size}", recipe.steps, start)
-    for step, (ids, weights) in zip(range(start, recipe.steps), batches(recipe, start), strict=False):
+    progress = Progress(f"base {size}", recipe.steps)
+    for step, (ids, weights) in zip(range(recipe.steps), batches(recipe), strict=False):
         for optimizer, rate in zip(optimizers, (recipe.learning_rate, recipe.adam_learning_rate), strict=True):
             for group in optimizer.param_groups:
                 group["lr"] = rate * _schedule(recipe, step)
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            logits = model(
-                input_ids=ids[:, :-1], use_cache=False
-            ).logits  # right padding needs no mask under causal attention
+        with torch.autocast("cpu", dtype=torch.bfloat16):  # right padding needs no mask under causal attention
+            logits = model(input_ids=ids[:, :-1], use_cache=False).logits
         losses = torch.nn.functional.cross_entropy(logits.float().transpose(1, 2), ids[:, 1:], reduction="none")
         loss = (losses * weights[:, 1:]).sum() / weights[:, 1:].sum()
         loss.backward()
@@ -171,18 +154,10 @@ def build(size: str, folder: Path, recipe: BaseRecipe | None = None, save_every:
             optimizer.step()
             optimizer.zero_grad()
         progress.update(step + 1, f"loss {loss.item():.3f}")
-        if (step + 1) % save_every == 0 and step + 1 < recipe.steps:
-            state = {"model": model.state_dict(), "optimizers": [o.state_dict() for o in optimizers], "step": step + 1}
-            torch.save(state | {"recipe": asdict(recipe)}, state_file.with_suffix(".tmp"))
-            state_file.with_suffix(".tmp").replace(state_file)
     progress.close()
     model.half().save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    versions = {
-        "torch": torch.__version__,
-        "transformers": transformers.__version__,
-        "python": platform.python_version(),
-    }
+    packages = {"torch": torch.__version__, "transformers": transformers.__version__}
+    versions = packages | {"python": platform.python_version()}
     record = {"size": size, "recipe": asdict(recipe), "versions": versions, "final_loss": loss.item()}
     (folder / "record.json").write_text(json.dumps(record, indent=2) + "\n")
-    state_file.unlink(missing_ok=True)

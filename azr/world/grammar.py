@@ -5,7 +5,7 @@ enough to write down; ``Program.trace(value)`` gives the value after each execut
 and the text of the program gives the same values under plain Python (tested). What it leaves out: several arguments,
 nesting deeper than one level, floats and dictionaries. A proposer may write these; the corpus does not.
 
->>> program = Program((Assign("x", "x", ADD, 3), Assign(RETURN, "x", MULTIPLY, 2)))
+>>> program = Program((Statement("x", "x", ADD, 3), Statement(RETURN, "x", MULTIPLY, 2)))
 >>> print(program.text)
 def f(x):
     x = x + 3
@@ -113,73 +113,46 @@ HINT_WORDS = tuple(dict.fromkeys([*(o.word for o in OPS), "join", "if", "loop"])
 
 
 @dataclass(frozen=True)
-class Assign:
-    """``target = op(source)``, or ``return op(source)``; where ``other`` is set the constant is that variable."""
+class Statement:
+    """``target = op(source)`` or a return of it: alone, under an ``if`` that looks at the source, or in a loop."""
 
     target: str
     source: str
     op: Op
     constant: Any = None
     other: str | None = None
+    """A variable in the constant's place."""
+    condition: Op | None = None
+    threshold: Any = None
+    """The condition's constant."""
+    times: int = 0
+    """Turns of the loop; 0 for none."""
 
     def lines(self) -> list[str]:
-        expression = self.op.text.format(v=self.source, c=self.other or self.constant)
-        return [f"return {expression}" if self.target == RETURN else f"{self.target} = {expression}"]
+        """Python source; with an ``if`` or a loop two lines."""
+        value = self.op.text.format(v=self.source, c=self.other or self.constant)
+        line = f"return {value}" if self.target == RETURN else f"{self.target} = {value}"
+        if self.condition:
+            return [f"if {self.condition.text.format(v=self.source, c=self.threshold)}:", f"    {line}"]
+        return [f"for i in range({self.times}):", f"    {line}"] if self.times else [line]
 
     def words(self) -> list[str]:
-        return [self.op.word]
+        """The words by which a hint names it."""
+        return [*(["if"] if self.condition else ["loop"] if self.times else []), self.op.word]
 
     def run(self, env: dict[str, Value], emit: Callable[[Value], Value]) -> None:
-        constant = env[self.other] if self.other else self.constant
-        try:
-            value = self.op.apply(env[self.source], constant)
-        except (IndexError, ValueError, TypeError, AttributeError) as error:
-            raise OutOfWorldError(str(error)) from None
-        if not in_bounds(value):
-            raise OutOfWorldError("value too large to write down")
-        env[self.target] = emit(value)
-
-
-@dataclass(frozen=True)
-class If:
-    """``if condition(v): v = op(v)``, two statements."""
-
-    condition: Op
-    constant: Any
-    body: Assign
-
-    def lines(self) -> list[str]:
-        return [f"if {self.condition.text.format(v=self.body.source, c=self.constant)}:", "    " + self.body.lines()[0]]
-
-    def words(self) -> list[str]:
-        return ["if", *self.body.words()]
-
-    def run(self, env: dict[str, Value], emit: Callable[[Value], Value]) -> None:
-        if self.condition.apply(env[self.body.source], self.constant):
-            self.body.run(env, emit)
-        else:
-            env[self.body.target] = emit(env[self.body.target])
-
-
-@dataclass(frozen=True)
-class Loop:
-    """``for i in range(times): v = op(v)``, two statements, one value in the trace per turn."""
-
-    times: int
-    body: Assign
-
-    def lines(self) -> list[str]:
-        return [f"for i in range({self.times}):", "    " + self.body.lines()[0]]
-
-    def words(self) -> list[str]:
-        return ["loop", *self.body.words()]
-
-    def run(self, env: dict[str, Value], emit: Callable[[Value], Value]) -> None:
-        for _ in range(self.times):
-            self.body.run(env, emit)
-
-
-Statement = Assign | If | Loop
+        """Execute in ``env``, with one value emitted, or one a turn; ``emit`` gives the value that is kept."""
+        if self.condition and not self.condition.apply(env[self.source], self.threshold):
+            env[self.target] = emit(env[self.target])
+            return
+        for _ in range(self.times or 1):
+            try:
+                value = self.op.apply(env[self.source], env[self.other] if self.other else self.constant)
+            except (IndexError, ValueError, TypeError, AttributeError) as error:
+                raise OutOfWorldError(str(error)) from None
+            if not in_bounds(value):
+                raise OutOfWorldError("value too large to write down")
+            env[self.target] = emit(value)
 
 
 @dataclass(frozen=True)
@@ -261,26 +234,28 @@ def _draw_statement(kinds: dict[str, Kind], current: str, room: int, rng: random
     if room >= 2 and roll < 0.14:
         condition = rng.choice([c for c in CONDITIONS if c.takes == kind])
         op, constant = _draw_op(kind, rng, same_kind=True)
-        return If(condition, rng.choice(condition.constants), Assign(current, current, op, constant))
+        threshold = rng.choice(condition.constants)
+        return Statement(current, current, op, constant, condition=condition, threshold=threshold)
     if room >= 2 and roll < 0.22:
         op = rng.choice([o for o in OPS_BY_KIND[kind] if o.word in LOOPED and o.gives == kind])
-        return Loop(rng.randint(2, 3), Assign(current, current, op, rng.choice(op.constants)))
+        times = rng.randint(2, 3)
+        return Statement(current, current, op, rng.choice(op.constants), times=times)
     others = [name for name, k in kinds.items() if name != current and k == kind]
     if others and roll < 0.45:
         op = rng.choice(JOINS[kind])
-        return Assign(current, current, op, other=rng.choice(others))
+        return Statement(current, current, op, other=rng.choice(others))
     op, constant = _draw_op(kind, rng)
     target = "y" if "y" not in kinds and rng.random() < 0.25 else current
-    return Assign(target, current, op, constant)
+    return Statement(target, current, op, constant)
 
 
-def _draw_return(kinds: dict[str, Kind], current: str, rng: random.Random) -> Assign:
+def _draw_return(kinds: dict[str, Kind], current: str, rng: random.Random) -> Statement:
     others = [name for name, k in kinds.items() if name != current and k == kinds[current]]
     if others and rng.random() < 0.6:
         other = rng.choice(others)
-        return Assign(RETURN, current, rng.choice(JOINS[kinds[current]]), other=other)
+        return Statement(RETURN, current, rng.choice(JOINS[kinds[current]]), other=other)
     op, constant = _draw_op(kinds[current], rng)
-    return Assign(RETURN, current, op, constant)
+    return Statement(RETURN, current, op, constant)
 
 
 def _draw_program(statements: int, kind: Kind, rng: random.Random) -> Program:
@@ -290,9 +265,8 @@ def _draw_program(statements: int, kind: Kind, rng: random.Random) -> Program:
         statement = _draw_statement(kinds, current, room, rng)
         body.append(statement)
         room -= len(statement.lines())
-        if isinstance(statement, Assign):
-            current = statement.target
-            kinds[current] = statement.op.gives
+        current = statement.target
+        kinds[current] = statement.op.gives
     return Program((*body, _draw_return(kinds, current, rng)))
 
 

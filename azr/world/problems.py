@@ -84,7 +84,7 @@ def arithmetic_problems(split: Split, count: int) -> list[ArithmeticProblem]:
 
 def overlap_with_corpus(count: int = 200, corpus: int = 20_000) -> int:
     """How many of the first ``count`` test and validation programs of each task type stand anywhere in the first
-    ``corpus`` documents that the nano base was trained on; 0 by construction."""
+    ``corpus`` documents of the corpus: 0 by construction."""
     splits: tuple[Split, ...] = ("test", "validation")
     held_out = {p.task.program for split in splits for kind in TaskType for p in problems(split, kind, count)}
     program = re.compile(r"def f\(x\):\n(?: {4}[^\n]*\n?)+")
