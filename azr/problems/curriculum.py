@@ -1,0 +1,129 @@
+"""A run's deduction proposals, solved again by one fixed model, the base that all runs started from (RQ2).
+
+    frame = resolve_proposals(base, tokenizer, style, executor, run.proposals, 800, 8, decoding, rng, seeds)
+
+One solver for every arm, seed and step, so a trend is the proposals' and not the solver's. Left out: the trends
+(``azr.tables``), abduction and induction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from azr.executor import Executor, Job
+from azr.metrics.programs import ast_novelty, program_shape
+from azr.problems.base import Problem
+from azr.problems.loading import ProblemSet
+from azr.problems.measuring import evaluate
+from azr.prompts.base import PromptStyle
+from azr.tasks import Task, TaskType
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from azr.models.sampling import Decoding
+
+REFERENCES = 32
+"""Most earlier programs with which a proposal is compared."""
+
+
+def spread(steps: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Which of the observations at ``steps`` [N] to take: ``count`` of them, of each step as many as of any other.
+
+    A step that has fewer gives all it has. Returns sorted indices [min(count, N)].
+
+    >>> spread(np.array([1, 1, 1, 1, 2]), 3, np.random.default_rng(0)).tolist()[-1]
+    4
+    """
+    order = pd.Series(rng.permutation(len(steps)))
+    turn = order.groupby(np.asarray(steps)).rank(method="first")  # how many of its step come before it
+    return np.sort(np.lexsort((order, turn))[:count])
+
+
+def resolve_proposals(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    style: PromptStyle,
+    executor: Executor,
+    proposals: pd.DataFrame,
+    count: int,
+    samples: int,
+    decoding: Decoding,
+    rng: np.random.Generator,
+    seeds: Sequence[str] = (),
+    progress: Callable[[int, int], None] | None = None,
+    partial: Path | None = None,
+) -> pd.DataFrame:
+    """Up to ``count`` valid deduction proposals, spread evenly over the steps, each solved ``samples`` times.
+
+    Args:
+        model: the solver.
+        tokenizer: its tokenizer.
+        style: words the prompts.
+        executor: runs the programs for their outputs, and grades.
+        proposals: of a run, in order, with step, task_type, program (none where it was not valid) and input.
+        count: most proposals.
+        samples: responses to each.
+        decoding: how they are drawn.
+        rng: chooses proposals and references.
+        seeds: the programs that the run had before its first step.
+        progress: as of ``evaluate``.
+        partial: as of ``evaluate``.
+
+    Returns:
+        One row a proposal: problem (its row in ``proposals``), step, program, input, statements, operations (distinct),
+        novelty, repeated (whether the run had this very program before), and n, c, p, length and ended as of
+        ``evaluate``. Novelty is the distance of syntax trees to the nearest of a sample of the programs known before
+        the step: one sample a step, of the same size at every step, since the nearest of more is nearer.
+    """
+    proposals = proposals.reset_index(drop=True)
+    valid = proposals[(proposals.task_type == TaskType.DEDUCTION) & proposals.program.notna()]
+    chosen = valid.iloc[spread(valid.step.to_numpy(), count, rng)]
+    looks = pd.concat([chosen[["step", "program", "input"]], _looks(proposals, chosen, seeds, rng)], axis=1)
+    results = executor.run_many([Job(row.program, row.input) for row in chosen.itertuples()])
+    tasks = {
+        str(row.Index): Task(TaskType.DEDUCTION, row.program, (row.input,), (result.output,))
+        for row, result in zip(chosen.itertuples(), results, strict=True)
+        if result.ok
+    }
+    problems = [Problem(name, str(TaskType.DEDUCTION), task=task) for name, task in tasks.items()]
+    counts = evaluate(
+        model,
+        tokenizer,
+        style,
+        executor,
+        ProblemSet("curriculum", tuple(problems), "task"),
+        samples,
+        decoding,
+        greedy=False,
+        progress=progress,
+        partial=partial,
+    )
+    counts.index = counts.problem.astype(int)
+    measured = looks.join(counts[["n", "c", "p", "length", "ended"]], how="inner")
+    return measured.rename_axis("problem").reset_index()
+
+
+def _looks(
+    proposals: pd.DataFrame, chosen: pd.DataFrame, seeds: Sequence[str], rng: np.random.Generator
+) -> pd.DataFrame:
+    """The columns statements, operations, novelty and repeated of the chosen proposals."""
+    known = dict.fromkeys(seeds)
+    size = min(REFERENCES, len(known))
+    before: list[str] = []
+    rows = {}
+    for _, own in proposals.groupby("step", sort=True):
+        pool = list(known)
+        before = [pool[i] for i in rng.permutation(len(pool))[:size]]
+        for index, program in own.program.dropna().items():
+            if index in chosen.index:
+                shape = program_shape(program)
+                looks = (shape.statements, len(shape.operations)) if shape else (np.nan, np.nan)
+                rows[index] = (*looks, ast_novelty(program, before), program in known)
+            known.setdefault(program)
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["statements", "operations", "novelty", "repeated"])

@@ -1,0 +1,257 @@
+"""HumanEval+ and MBPP+ (EvalPlus, arXiv 2305.01210), graded in the executor.
+
+Both published forms are read: EvalPlus's own release (inputs, reference solution, tolerance) and the hub's (a test
+program). Either becomes one trusted test program, which runs after the model's program in the sandbox. It sees none of
+the globals of that program but the entry function, and takes nothing for equal because the model's object says so: only
+values of built-in types and of ``collections`` are compared.
+
+Comparison follows EvalPlus: ``==``, else numbers within the tolerance (1e-6 where all are floats, relative 1e-7), and
+its oracles for single problems. Left out: its contracts (not checked there either), its per-input time limits.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import re
+import symtable
+import textwrap
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from azr.executor import Executor, Script, Verdict
+from azr.problems.base import Graded, Problem, is_well_formed
+from azr.prompts.base import PromptStyle
+from azr.prompts.fences import blocks
+from azr.prompts.parsing import parse
+
+_ASSERTION = """
+from collections import Counter, OrderedDict, defaultdict, deque
+_types = (int, float, complex, bool, str, bytes, bytearray, range, type(None))
+_lists = (list, tuple, set, frozenset, deque)
+_dicts = (dict, Counter, OrderedDict, defaultdict)
+def is_plain(value):
+    kind = type(value)
+    if kind in _dicts:
+        return all([is_plain(key) and is_plain(item) for key, item in value.items()])
+    return kind in _types or (kind in _lists and all([is_plain(item) for item in value]))
+def is_floats(value):
+    return type(value) is float or (type(value) in (list, tuple) and all([type(item) is float for item in value]))
+def is_close(out, exp, atol):
+    if type(exp) in (list, tuple):
+        return type(out) in (list, tuple) and len(out) == len(exp) and all(map(is_close, out, exp, [atol] * len(exp)))
+    if type(out) not in (int, float, bool, complex) or type(exp) not in (int, float, bool, complex):
+        return False
+    return out == exp or (out != out and exp != exp) or abs(out - exp) <= atol + 1e-7 * abs(exp)
+def assertion(out, exp, atol):
+    assert is_plain(out), "a value of a type of its own"
+    if out == exp:
+        return
+    atol = atol or (1e-6 if is_floats(exp) else 0)
+    assert atol and is_close(out, exp, atol)
+"""
+_SETS = "assertion(set(out), set(exp), atol)"
+_FOUND = "assert out == (exp is not None) if type(out) is bool else (out is not None) == (exp is not None)"
+_ORACLES = {
+    "find_zero": "assert abs(sum([c * out**i for i, c in enumerate(inp[0])])) <= (atol or 1e-4)",  # HumanEval/32
+    "are_equivalent": "assert is_plain(out)",  # Mbpp/164: EvalPlus takes any answer
+    "sum_div": "out == 0 or assertion(out, exp, atol)",  # Mbpp/295: the number itself may count as a divisor or not
+    "similar_elements": _SETS,  # from here on: the order is free
+    "find_char_long": _SETS,
+    "common_in_nested_lists": _SETS,
+    "extract_singly": _SETS,
+    "larg_nnum": _SETS,
+    "intersection_array": _SETS,
+    "find_dissimilar": _SETS,
+    "Diff": _SETS,
+    "check_str": _FOUND,  # from here on: the reference answers by a match or None, and a truth value will do
+    "text_match_three": _FOUND,
+    "text_starta_endb": _FOUND,
+}
+"""EvalPlus's oracles for single problems, by entry function: how ``out`` is compared with ``exp``."""
+
+
+def read_evalplus(row: Mapping[str, Any], index: int) -> list[Problem]:
+    """A row of either form: ``test``, or ``base_input``, ``plus_input``, ``canonical_solution`` and ``atol``."""
+    prompt, solution = row["prompt"], row.get("canonical_solution") or row["code"]
+    entry, test = row.get("entry_point"), row.get("test")
+    if test:
+        entry = entry or _called(test)
+    if not isinstance(entry, str):
+        raise ValueError("no entry_point, and the test calls no function")
+    completes = f"def {entry}" in prompt
+    reference = prompt + solution if completes else solution
+    if test:
+        tests = _hub_tests(test, entry)
+    else:
+        given = [inputs for column in ("base_input", "plus_input") for inputs in row.get(column) or []]
+        tests = _own_tests(reference, entry, _restored(given, prompt, entry), float(row.get("atol") or 0))
+    if completes:
+        question = (
+            "Write this Python function to the end. Give the whole program, with its imports, in a block that starts "
+            f"with ```python.\n\n```python\n{prompt.strip()}\n```"
+        )
+    else:
+        text = prompt.strip().strip('"').strip()
+        shown = (row.get("test_list") or [""])[0]
+        question = (
+            f"Write a Python program with a function `{entry}` for this task, so that the assertion holds. Give the "
+            f"whole program, with its imports, in a block that starts with ```python.\n\n{text}"
+            + (f"\n{shown}" if shown not in text else "")
+        )
+    gold = {"tests": tests, "entry_point": entry, "prefix": prompt if completes else "", "reference": reference}
+    return [Problem(str(row["task_id"]), "", question, gold=gold)]
+
+
+def _called(test: str) -> str | None:
+    """The function that the hub's test of MBPP+ calls: ``assertion(name(*inp), exp, 0)``."""
+    calls = [
+        node for node in ast.walk(ast.parse(test)) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    ]
+    starred = [call.func.id for call in calls if any(isinstance(argument, ast.Starred) for argument in call.args)]
+    return next((name for name in starred if name not in ("candidate", "is_floats", "assertion")), None)
+
+
+def _restored(inputs: Sequence[Sequence[Any]], prompt: str, entry: str) -> list[list[Any]]:
+    """The inputs with the types that JSON took from them, as the assertions of the prompt have them."""
+    shown: list[list[Any]] = []
+    for line in re.findall(r"^assert .*", prompt, re.MULTILINE):
+        tree = parse(line)
+        for node in ast.walk(tree) if tree else ():
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == entry:
+                with suppress(ValueError):
+                    shown.append([ast.literal_eval(argument) for argument in node.args])
+    restored = []
+    for row in inputs:
+        examples = [[call[i] for call in shown if i < len(call)] for i in range(len(row))]
+        restored.append([_like(value, own) for value, own in zip(row, examples, strict=True)])
+    return restored
+
+
+def _like(value: Any, examples: Sequence[Any], nested: bool = False) -> Any:
+    """``value`` with the types that ``examples`` have, all the way down.
+
+    A list becomes a tuple or a set where one of them is one, and a tuple where one of them holds tuples in tuples; a
+    string that spells a complex number becomes that where they are all numbers.
+    """
+    if isinstance(value, dict):
+        inner = [item for example in examples if isinstance(example, dict) for item in example.values()]
+        return {key: _like(item, inner) for key, item in value.items()}
+    if isinstance(value, list):
+        inner = [item for example in examples if type(example) in (list, tuple, set) for item in example]
+        kinds = {type(example) for example in examples}
+        kind = tuple if tuple in kinds or nested else set if set in kinds else list
+        nested = nested or (kind is tuple and any(type(item) is tuple for item in inner))
+        return kind([_like(item, inner, nested) for item in value])
+    numbers = bool(examples) and all(isinstance(example, int | float | complex) for example in examples)
+    spelled = isinstance(value, str) and re.fullmatch(r"\(?[-+.\d]+([-+][.\d]+)?j?\)?", value)
+    return complex(value) if numbers and spelled else value
+
+
+def _hub_tests(test: str, entry: str) -> str:
+    """The hub's test without numpy, with our comparison in place of its own, and EvalPlus's oracle where it has one."""
+    tree = ast.parse(test)
+    tree.body = [
+        node
+        for node in tree.body
+        if not (isinstance(node, ast.Import) and node.names[0].name == "numpy")
+        and not (isinstance(node, ast.FunctionDef) and node.name in ("is_floats", "assertion"))
+    ]
+    if entry in _ORACLES:  # what is called for each input is the last loop's body
+        loop = [node for node in ast.walk(tree) if isinstance(node, ast.For)][-1]
+        loop.body = ast.parse(f"atol = 0\nout = {entry}(*inp)\n{_ORACLES[entry]}").body
+    text = ast.unparse(tree)
+    checks = re.search(r"^def check\(", text, re.MULTILINE) and not re.search(r"^check\(", text, re.MULTILINE)
+    return _isolated(_ASSERTION + text + (f"\ncheck({entry})" if checks else ""), entry)
+
+
+def _own_tests(reference: str, entry: str, inputs: Sequence[Sequence[Any]], atol: float) -> str:
+    """A test of the release's inputs: what is right, the reference says."""
+    return _isolated(
+        f"{_ASSERTION}\nfrom copy import deepcopy\nfrom math import inf, nan\natol = {atol!r}\n"
+        f"def make_reference():\n{textwrap.indent(ast.unparse(ast.parse(reference)), '    ')}\n    return {entry}\n"
+        f"reference = make_reference()\nfor inp in {list(inputs)!r}:\n    exp = reference(*deepcopy(inp))\n"
+        f"    out = {entry}(*deepcopy(inp))\n    {_ORACLES.get(entry, 'assertion(out, exp, atol)')}",
+        entry,
+    )
+
+
+def _isolated(source: str, entry: str) -> str:
+    """``source`` inside a function whose names are its own or real builtins, whatever the program has redefined.
+
+    Of the program's names only ``entry`` is seen, and only where ``source`` itself does not define it.
+    """
+    tree = ast.parse(source)
+    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)} - {entry}
+    used = sorted(name for name in names if hasattr(builtins, name) and name not in ("None", "True", "False"))
+    bindings = "".join(f"    {name} = _real.get({name!r})\n" for name in used)
+    return f"def _run_tests(_real):\n{bindings}{textwrap.indent(ast.unparse(tree), '    ')}\n_run_tests(__builtins__)\n"
+
+
+def extract_program(text: str, entry: str, prefix: str = "") -> str | None:
+    """The program in the graded part of a response that binds ``entry`` in whatever way, or None.
+
+    The last block that does counts, else the text itself. With ``prefix`` (a signature to be completed) its imports and
+    helpers are put in front, and a body alone is taken as the completion.
+    """
+    found = [block for block in blocks(text) if block.closed]
+    candidates = [block.text for kind in ("python", "") for block in found[::-1] if block.kind == kind]
+    candidates = [textwrap.dedent(candidate) for candidate in candidates] or ([] if blocks(text) else _bare(text))
+    for candidate in candidates:
+        if _binds(candidate, entry):
+            return candidate if candidate.startswith("from __future__") else _head(prefix, entry) + candidate
+    for body in [text, *candidates] if prefix else []:
+        start = re.split(r"\n(?=\S)", body)[0].strip()  # its first indentation may be lost
+        for completed in (textwrap.indent(textwrap.dedent(body), "    "), f"    {start}"):
+            if start and _binds(f"{prefix.rstrip()}\n{completed}", entry):
+                return f"{prefix.rstrip()}\n{completed}"
+    return None
+
+
+def _binds(program: str, name: str) -> bool:
+    """Whether the program parses and gives ``name`` a value: by def, class, import, assignment, in whatever block."""
+    if parse(program) is None:
+        return False
+    table = symtable.symtable(program, "<program>", "exec")
+    return name in table.get_identifiers() and (table.lookup(name).is_assigned() or table.lookup(name).is_imported())
+
+
+def _head(prefix: str, entry: str) -> str:
+    """Imports and helper functions that the prompt of a completion gives."""
+    tree = parse(prefix) if prefix else None
+    kept = [node for node in tree.body if getattr(node, "name", "") != entry] if tree else []
+    return "".join(ast.unparse(node) + "\n" for node in kept)
+
+
+def _bare(text: str) -> list[str]:
+    """Unfenced text from its first definition or import on, cut back line by line until it parses."""
+    match = re.search(r"^(?:(?:def|class|import|from) |@|\w+ = )[^\n]*", text, re.MULTILINE)
+    if match is None:
+        return []
+    lines = text[match.start() :].splitlines()
+    ends = [number for number in range(len(lines), 0, -1) if number == len(lines) or lines[number][:1].strip()]
+    return ["\n".join(lines[:end]).rstrip() for end in ends[:50]]
+
+
+def grade_evalplus(attempts: Sequence[tuple[Problem, str]], style: PromptStyle, executor: Executor) -> list[Graded]:
+    """Right if the program passes every test; all programs run in ``executor``, many at once."""
+    programs = [
+        extract_program(style.final(response), problem.gold["entry_point"], problem.gold["prefix"])
+        for problem, response in attempts
+    ]
+    scripts = {
+        i: Script(program, problem.gold["tests"])
+        for i, (program, (problem, _)) in enumerate(zip(programs, attempts, strict=True))
+        if program is not None
+    }
+    done = dict(zip(scripts, executor.run_many(list(scripts.values())), strict=True))
+    return [
+        Graded(
+            i in done and done[i].ok,
+            is_well_formed(style, response),
+            programs[i],
+            i in done and done[i].verdict is Verdict.REJECTED,
+        )
+        for i, (_, response) in enumerate(attempts)
+    ]

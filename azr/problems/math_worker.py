@@ -1,0 +1,142 @@
+r"""Compares final answers by math-verify: lines ``[gold, answer]`` on standard input, ``true`` or ``false`` on output.
+
+The first line of output is ``ready``. Started by ``azr.problems.mathematics``, which explains why this is a process of
+its own; it imports nothing of ours. Both sides are read as LaTeX after notations that math-verify does not know are
+rewritten (``plain``). Exact numbers are compared to 60 digits however small they are, a decimal to one part in a
+million; lists and intervals part by part, everything else by math-verify.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import sys
+from fractions import Fraction
+from typing import Any
+
+SECONDS = 5
+MEMORY_BYTES = 4 << 30
+DIGITS = 60
+TOLERANCE = 1e-6
+"""Relative difference up to which a decimal is equal to a number."""
+
+_FONT = r"\\(?:textbf|textit|textrm|mathbf|mathrm|boldsymbol|bm|emph|underline)\s*"
+_TEXT = r"\\(?:text|textrm|mathrm|mbox|rm)\s*"
+_TH = r"\s*(?:st|nd|rd|th)\s*"
+_REWRITE = [
+    (r"\\!|\\(?:left|right|displaystyle)(?![a-z])", ""),
+    (r"\\[,;:> ]|~|\\q?quad|\\?\$", " "),
+    (_FONT + r"\{((?:[^{}]|\{[^{}]*\})*)\}", r"\1"),
+    (_TEXT + r"\{([^{}a-zA-Z]*\d[^{}a-zA-Z]*)\}", r"\1"),  # digits are no words
+    (rf"(?<=\d)\s*\^?\s*(?:\{{{_TEXT}\{{{_TH}\}}\}}|\{{{_TH}\}}|{_TEXT}\{{{_TH}\}}|{_TH}$)", ""),  # ordinals
+    (r"(?<=\d)\{,\}(?=\d{3})", ","),
+    (r"(?<=\d) +(?=\d{3}(?:\D|$))(?!\d{3}\s*/)", ""),
+    (r"(\d)\s*(?:×|✕|x(?=\s*10\s*\^)|\*(?=\s*10\s*\^))\s*", r"\1 \\times "),
+    (r"(?<![\w\\])(\d+\.?\d*|\.\d+)[eE]\+?(-?\d+)(?!\w)", r"\1 \\times 10^{\2}"),
+    (r"(?<![\d.])(\d+)\s+(\d+)\s*/\s*(\d+)", r"\1\\frac{\2}{\3}"),  # mixed numbers
+]
+
+
+def plain(text: str) -> str:
+    """A final answer in notations that math-verify reads: without fonts, ordinals' endings and a last full stop."""
+    for pattern, replacement in _REWRITE:
+        text = re.sub(pattern, replacement, text)
+    text = re.sub(r"(\d*)\.(\d*)(?:\\(?:overline|bar|dot)\s*\{?(\d+)\}?|\((\d+)\))", _repeating, text)
+    text = re.sub(r"(\d*)\.(\d*?)((\d)\4+)(?:\.{3}|\\[lc]?dots|…)", lambda m: _repeating(m, m[4]), text)
+    text = text.strip().rstrip(".").strip()
+    return re.sub(r"^\(\s*([-+]?\d+\.?\d*)\s*\)$", r"\1", text)
+
+
+def _repeating(match: re.Match[str], period: str | None = None) -> str:
+    """A repeating decimal as a fraction: 0.1\\overline{6} is 1/6."""
+    period = period or match[3] or match[4]
+    whole, first = match[1] or "0", match[2]
+    nines = 10 ** len(first) * (10 ** len(period) - 1)
+    value = Fraction(int(whole + first + period) - int(whole + first), nines)
+    return rf"\frac{{{value.numerator}}}{{{value.denominator}}}"
+
+
+def words(text: str) -> str:
+    """The letters and digits alone, for answers that are words."""
+    return re.sub(r"[\W_]", "", re.sub(r"\\[a-zA-Z]+", "", text)).lower() if re.search("[a-zA-Z]{2}", text) else text
+
+
+def numbers(x: Any, y: Any) -> bool:
+    """Whether two numbers are equal: decimals by relative tolerance, all others to ``DIGITS`` digits."""
+    import sympy
+
+    if x == y:
+        return True
+    tolerance = TOLERANCE if x.has(sympy.Float) or y.has(sympy.Float) else sympy.Float(10) ** (5 - DIGITS)
+    one, other = sympy.N(x, DIGITS), sympy.N(y, DIGITS)
+    if 0 in (one, other):
+        return bool((x - y).equals(0))
+    if abs(one - other) > tolerance * abs(one):
+        return False
+    is_long = x.is_integer and y.is_integer and abs(one) < sympy.Float(10) ** 10_000
+    return bool(x.doit() == y.doit()) if is_long else True
+
+
+def equal(x: Any, y: Any) -> bool:
+    """Whether two expressions are equal."""
+    import sympy
+    from math_verify import verify
+
+    if isinstance(x, sympy.Eq) and isinstance(x.lhs, sympy.Symbol) and (not isinstance(y, sympy.Eq) or x.lhs == y.lhs):
+        return equal(x.rhs, y.rhs if isinstance(y, sympy.Eq) else y)
+    if isinstance(y, sympy.Eq) and not isinstance(x, sympy.Eq) and isinstance(y.lhs, sympy.Symbol):
+        return equal(x, y.rhs)
+    if all(isinstance(side, sympy.Expr) and side.is_number for side in (x, y)):
+        percent = x.has(sympy.UnevaluatedExpr) or y.has(sympy.UnevaluatedExpr)
+        return verify(x, y, timeout_seconds=SECONDS) if percent else numbers(x, y)
+    for kind in (sympy.Tuple, sympy.MatrixBase):
+        if isinstance(x, kind) and isinstance(y, kind):
+            same_shape = len(x) == len(y) and getattr(x, "shape", 0) == getattr(y, "shape", 0)
+            return same_shape and all(map(equal, x, y))
+    if isinstance(x, sympy.FiniteSet) and isinstance(y, sympy.FiniteSet):
+        return len(x) == len(y) and all(any(equal(one, other) for other in y) for one in x)
+    if isinstance(x, sympy.Interval) and isinstance(y, sympy.Interval):
+        ends = (x.left_open, x.right_open) == (y.left_open, y.right_open)
+        return ends and equal(x.start, y.start) and equal(x.end, y.end)
+    for one, other in ((x, y), (y, x)):  # x < 1 or x > 2, or a list of both
+        relations = isinstance(one, sympy.FiniteSet) and all(isinstance(part, sympy.Rel) for part in one)
+        if relations and isinstance(other, sympy.Union | sympy.Interval):
+            return other in (sympy.Or(*one).as_set(), sympy.And(*one).as_set())
+    return bool(verify(x, y, allow_set_relation_comp=True, timeout_seconds=SECONDS))
+
+
+def main() -> None:
+    """Answer line by line until standard input ends."""
+    try:
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    except (ImportError, OSError, ValueError):
+        pass  # not on this system: the time limits remain
+    logging.disable(logging.CRITICAL)
+    from math_verify import LatexExtractionConfig, parse
+
+    latex_only = [LatexExtractionConfig()]
+
+    def same(gold: str, answer: str) -> bool:
+        gold, answer = plain(gold), plain(answer)
+        if words(gold) == words(answer):
+            return True
+        choice = re.match(r"\(([A-E])\)\s+(?=\S)", answer)
+        if choice:  # a letter and its value
+            return same(gold, choice[1]) or same(gold, answer[choice.end() :])
+        read = [parse(f"\\boxed{{{text}}}", latex_only, parsing_timeout=SECONDS)[:1] for text in (gold, answer)]
+        return all(side and not isinstance(side[0], str) for side in read) and equal(read[0][0], read[1][0])
+
+    print("ready", flush=True)  # what was imported took seconds, which are not the first answer's
+    for line in sys.stdin:
+        try:
+            result = same(*json.loads(line))
+        except Exception:  # whatever it is, this answer could not be confirmed
+            result = False
+        print(json.dumps(result), flush=True)
+
+
+if __name__ == "__main__":
+    main()
