@@ -1,266 +1,291 @@
-"""The claims under test, each with its statistic and rule, and the verdict on each of them from the study's tables.
+"""The verdict on each claim of ``claims.yaml``, from the study's frames.
 
-    frame = claims_table(read_tables(study), study.model)    # one row a claim, or a part of one
+    table = claims_table(study.frames)           # for each model one row a contrast; most claims have one
 
-The rules were written before the runs. A claim is *supported* if its whole interval lies on the claim's side of the
-margin, *contradicted* if the whole interval lies on the other side, else *undecided*; C3, C11's second part, C12 and E2
-have rules of their own. p is two-sided, of the truth being at the nearest margin; Holm's adjustment is over the
-confirmatory rows of one model. Left out: the numbers themselves (``azr.findings``), reading them from run folders
-(``azr.gather``) and the drawing (``azr.figures.claims``).
+The rules were written before the runs. *supported*: every contrast's whole interval lies on the claim's side of its
+margin; *contradicted*: one's lies on the other side; else *undecided*. *not informative*: the untrained base, measured
+again in the trained models' place, satisfies the rule, too. *not tested*: fewer than ``LEAST_SEEDS`` training seeds,
+something was not measured, or the claim's own condition does not hold. Left out: how numbers come about
+(``azr.tables``), and the drawing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import yaml
+from scipy.stats import t as student
 
-from azr.findings import CODE, FINDINGS, Finding, NotMeasuredError, Tables
-from azr.metrics import holm
+from azr.arms import label_of
+from azr.metrics import Interval, holm
+from azr.study.collect import Frames
+from azr.tables import accuracy, curriculum, entropy, passk, rewards, sparsity
+from azr.tables.compare import ALL, BASE, at_end, differences, means
 
-SUPPORTED, CONTRADICTED, UNDECIDED, NOT_MEASURED = "supported", "contradicted", "undecided", "not measured"
-VERDICTS = (SUPPORTED, CONTRADICTED, UNDECIDED, NOT_MEASURED)
-_INFINITY = float("inf")
-
-
-def by_interval(finding: Finding, side: tuple[float, float]) -> str:
-    """The general rule: where the whole interval lies; undecided without an interval.
-
-    >>> from azr.metrics import Interval
-    >>> by_interval(Finding(Interval(0.02, 0.01, 0.03, 0.005), 3, "seeds and problems"), (0.0, float("inf")))
-    'supported'
-    """
-    low, high = finding.interval.low, finding.interval.high
-    if np.isnan(low) or np.isnan(high):
-        return UNDECIDED
-    if side[0] < low and high < side[1]:
-        return SUPPORTED
-    return CONTRADICTED if high < side[0] or low > side[1] else UNDECIDED
+SUPPORTED, CONTRADICTED, UNDECIDED = "supported", "contradicted", "undecided"
+NOT_INFORMATIVE, NOT_TESTED = "not informative", "not tested"
+LEAST_SEEDS = 3
+"""Training seeds below which no verdict is given: numbers stand there, words do not."""
+QUARTER = 0.25
+"""The share of self-play's own effect that a margin is."""
+SELFPLAY = "selfplay"
 
 
-def by_share(least: float, most: float) -> Callable[[Finding, tuple[float, float]], str]:
-    """A rule on the estimate: supported from ``least`` on, contradicted up to ``most``, else undecided."""
-
-    def rule(finding: Finding, side: tuple[float, float]) -> str:
-        share = finding.interval.estimate
-        return SUPPORTED if share >= least else CONTRADICTED if share <= most else UNDECIDED
-
-    return rule
+class NotMeasuredError(Exception):
+    """The frames lack what a claim needs; the message names it."""
 
 
-def contains_zero(finding: Finding, side: tuple[float, float]) -> str:
-    """C11's second rule: the interval contains 0."""
-    return SUPPORTED if finding.interval.low <= 0 <= finding.interval.high else CONTRADICTED
+@dataclass(frozen=True)
+class Contrast:
+    """One number of a claim, and where it lies if the claim is true: see the head of ``claims.yaml``."""
 
+    source: str
+    quantity: str
+    side: str = ""
+    method: str = SELFPLAY
+    control: str = BASE
+    group: str = ALL
+    margin: float = 0.0
+    quarter_of: str = ""
+    share: bool = False
+    """As a share of the control."""
+    level: float = 0.95
+    part: str = ""
+    """What tells it from the claim's other contrasts."""
 
-def none_counted(finding: Finding, side: tuple[float, float]) -> str:
-    """E2's rule: supported if certainly none, contradicted if certainly one."""
-    return CONTRADICTED if finding.interval.low > 0 else SUPPORTED if finding.interval.high == 0 else UNDECIDED
+    @property
+    def statistic(self) -> str:
+        """In words."""
+        group = f", {self.group}" if self.group != ALL else ""
+        control = f" − {label_of(self.control)}" if self.control else ""
+        share = ", as a share of the latter" if self.share else ""
+        return f"{self.quantity} ({self.source}{group}): {label_of(self.method)}{control}{share}"
 
+    @property
+    def rule(self) -> str:
+        """In words."""
+        bound = f"¼ of self-play's change in {self.quarter_of}" if self.quarter_of else f"{self.margin:g}"
+        words = {"=": f"within ± {bound}", "": ""}.get(self.side, f"{self.side} {bound}")
+        return words if self.level == 0.95 else f"{words} ({self.level:.0%} interval)"
 
-Rule = Callable[[Finding, tuple[float, float]], str]
+    def ends(self, tables: Tables) -> tuple[float, float]:
+        """The claim's side, as an interval; a quarter of a gain is 0 where there is none."""
+        margin = self.margin
+        if self.quarter_of:
+            effect = find(Contrast(self.source, self.quarter_of), tables)[0].estimate
+            margin = QUARTER * (abs(effect) if self.side == "=" else max(effect, 0.0))
+        sides = {">": (margin, np.inf), "<": (-np.inf, margin), "=": (-margin, margin), "": (-np.inf, np.inf)}
+        return sides[self.side]
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A statement and the test of it."""
+    """A statement and the test of it; confirmatory where its id begins with C."""
 
     id: str
     question: str
     paper: str
     """What the paper says."""
-    statistic: str
-    rule: str
-    side: tuple[float, float]
-    """The claim's side: the statistic lies between these two numbers if the claim is true."""
-    parts: tuple[str, ...] = ("",)
-    """One row, and one verdict, each."""
-    judge: Rule = by_interval
-    confirmatory: bool = True
+    contrasts: tuple[Contrast, ...]
+    opposite: bool = False
+    """Whether the rule is that its two contrasts have opposite signs, and no interval with 0 in it."""
+    differ: Contrast | None = None
+    """A contrast whose interval must not hold 0, or the claim is not tested."""
 
-    def judged(self, part: str) -> tuple[Rule, str, tuple[float, float]]:
-        """Rule, its words and the claim's side for a part: those of the claim but for the second part of C11."""
-        if self.id == "C11" and part == self.parts[1]:
-            return contains_zero, "interval contains 0", (0.0, 0.0)
-        return self.judge, self.rule, self.side
+    def judge(self, found: Sequence[Interval], sides: Sequence[tuple[float, float]]) -> str:
+        """The verdict by the rule alone; "" where nothing is claimed."""
+        if self.opposite:
+            signs = [1 if one.low > 0 else -1 if one.high < 0 else 0 for one in found]
+            return UNDECIDED if 0 in signs else SUPPORTED if sum(signs) == 0 else CONTRADICTED
+        if not any(contrast.side for contrast in self.contrasts):
+            return ""
+        pairs = list(zip(found, sides, strict=True))
+        if all(low < one.low and one.high < high for one, (low, high) in pairs):
+            return SUPPORTED
+        return CONTRADICTED if any(one.high < low or one.low > high for one, (low, high) in pairs) else UNDECIDED
+
+    def p_value(self, found: Sequence[Interval], sides: Sequence[tuple[float, float]]) -> float:
+        """One-sided p in the claim's direction, that of its worst contrast; NaN where nothing is claimed."""
+        if self.opposite:  # in either of two orders
+            orders = (("greater", "less"), ("less", "greater"))
+            worst = [max(one.p_value(0.0, side) for one, side in zip(found, order, strict=True)) for order in orders]
+            return min(1.0, 2 * min(worst))
+        tests = [(one, low, "greater") for one, (low, _) in zip(found, sides, strict=True) if np.isfinite(low)]
+        tests += [(one, high, "less") for one, (_, high) in zip(found, sides, strict=True) if np.isfinite(high)]
+        return max((one.p_value(margin, side) for one, margin, side in tests), default=np.nan)
 
 
-ABOVE, BELOW = (0.0, _INFINITY), (-_INFINITY, 0.0)
-CLAIMS = (
-    Claim("C1", "RQ1", "self-play solves more at small k", "pass@1, self-play − base", "> 0", ABOVE, CODE),
-    Claim(
-        "C2",
-        "RQ1",
-        "at large k it solves no more than the base",
-        "pass@K, self-play − base; K = n/2 by sampling, 10,000 by exact probability",
-        "< 0.01",
-        (-_INFINITY, 0.01),
-        tuple(f"{task_type}, {how}" for how in ("sampled", "exact") for task_type in CODE),
-    ),
-    Claim(
-        "C3",
-        "RQ1",
-        "the curves cross",
-        "share of bootstrap draws with a crossing k* in [2, n/2], task types together",
-        "≥ 0.95 supported, ≤ 0.05 contradicted",
-        (0.95, _INFINITY),
-        judge=by_share(0.95, 0.05),
-    ),
-    Claim(
-        "C4",
-        "RQ2",
-        "problems proposed later are harder",
-        "Spearman's ρ of step of origin and solve rate of one fixed solver, bootstrap by step",
-        "< 0",
-        BELOW,
-    ),
-    Claim("C5", "RQ2", "responses to them are longer", "ρ of step of origin and response length", "> 0", ABOVE),
-    Claim(
-        "C6",
-        "RQ2",
-        "length follows difficulty",
-        "ρ of solve rate and response length",
-        "< 0",
-        BELOW,
-        ("all", "within statements"),
-    ),
-    Claim(
-        "C7",
-        "RQ3",
-        "the solver's entropy collapses",
-        "mean of the last tenth of training − of the first, nats a token",
-        "< 0",
-        BELOW,
-    ),
-    Claim(
-        "C8",
-        "RQ3",
-        "so does the proposer's",
-        "mean of the last tenth of training − of the first, nats a token",
-        "< 0",
-        BELOW,
-    ),
-    Claim(
-        "C9",
-        "RQ3",
-        "the proposer stays above the solver",
-        "share of steps with the proposer's entropy above the solver's",
-        "≥ 0.95",
-        (0.95, _INFINITY),
-    ),
-    Claim(
-        "C10",
-        "RQ3",
-        "a frozen proposer slows the collapse",
-        "solver's entropy in the last tenth, frozen − default, nats a token",
-        "> 0",
-        ABOVE,
-    ),
-    Claim(
-        "C11",
-        "RQ3",
-        "a frozen proposer is worse",
-        "validation accuracy, frozen − default; ρ of C4 in the frozen arm",
-        "< 0",
-        BELOW,
-        ("validation accuracy", "curriculum"),
-    ),
-    Claim(
-        "C12",
-        "RQ4",
-        "self-play's update sparsity lies between SFT's and RLVR's",
-        "share of seeds in which it does; bfloat16, tolerance 1e-5, full fine-tuning, same steps and learning rate",
-        "all seeds; contradicted in none",
-        (1.0, _INFINITY),
-        judge=by_share(1.0, 0.0),
-    ),
-    Claim(
-        "C13",
-        "RQ5",
-        "the reward peaking at one half does not help",
-        "validation accuracy after training, half − default",
-        "< 0.01",
-        (-_INFINITY, 0.01),
-    ),
-    Claim(
-        "C14",
-        "RQ5",
-        "and leaves entropy unchanged",
-        "entropy in the last tenth, half − default, as a share of the default's",
-        "inside ± 0.1",
-        (-0.1, 0.1),
-        ("whole", "proposer", "solver"),
-    ),
-    Claim(
-        "E1",
-        "RQ1",
-        "training on code carries over to mathematics (AZR)",
-        "pass@1 on arithmetic, self-play − base",
-        "> 0",
-        ABOVE,
-        confirmatory=False,
-    ),
-    Claim(
-        "E2",
-        "RQ1",
-        "no problem becomes solvable that the base gave no mass (leash)",
-        "problems with log-probability of right answers under −20 in the base and over −7 after, a run",
-        "none",
-        (-_INFINITY, 0.0),
-        judge=none_counted,
-        confirmatory=False,
-    ),
-    Claim(
-        "E3",
-        "RQ3",
-        "answers' entropy falls faster than tokens' (not in the paper)",
-        "relative change of answer entropy on test problems over that of the solver's token entropy",
-        "> 1",
-        (1.0, _INFINITY),
-        confirmatory=False,
-    ),
-)
+def _read_claims() -> tuple[Claim, ...]:
+    rows = yaml.safe_load((Path(__file__).parent / "claims.yaml").read_text(encoding="utf-8"))
+    for row in rows:
+        row["contrasts"] = tuple(Contrast(**contrast) for contrast in row["contrasts"])
+        row["differ"] = Contrast(**row["differ"]) if "differ" in row else None
+    return tuple(Claim(**row) for row in rows)
+
+
+CLAIMS = _read_claims()
 """All of them, in the order in which they are reported."""
 
 
-def claims_table(tables: Tables, model: str) -> pd.DataFrame:
-    """One row a claim, or a part of one, in the order of ``CLAIMS``.
+def claims_table(frames: Mapping[str, pd.DataFrame], verdicts: bool = True) -> pd.DataFrame:
+    """Every claim's contrasts, for each model that the frames have.
+
+    Args:
+        frames: test, validation, entropy, curriculum, proposals and sparsity (``azr.study.collect``); what is not there
+            is not tested.
+        verdicts: False for a study whose numbers only show that it runs.
 
     Returns:
-        model, id, part, question, paper, statistic, rule, confirmatory, estimate, low, high, p, p_holm, side_low,
-        side_high (the claim's side), seeds, problems, covers, verdict (one of ``VERDICTS``), note. ``p`` is two-sided,
-        of the truth being at the nearest margin; NaN for a rule that tests no margin, and where seeds do not differ.
-        The verdict is the rule's; ``p_holm`` says whether it would stand among all confirmatory rows.
+        model, id, part, question, paper, statistic, rule, unit, confirmatory, estimate, low, high, side_low, side_high
+        (the claim's side), base, base_low, base_high (what the untrained base gets), seeds, problems, p (one-sided, of
+        all contrasts of a claim together), p_holm (over the confirmatory claims of the first model, NaN elsewhere),
+        verdict ("" without ``verdicts``, and for what is only described), note.
     """
-    frame = pd.DataFrame([_row(claim, part, tables) for claim in CLAIMS for part in claim.parts])
-    frame.insert(0, "model", model)
-    frame.insert(list(frame).index("p") + 1, "p_holm", holm(frame["p"].where(frame["confirmatory"])))
-    return frame
+    rows: list[dict[str, Any]] = []
+    models = list(dict.fromkeys(name for frame in frames.values() for name in frame["model"].unique()))
+    for model in models:
+        own = {name: frame[frame["model"] == model] for name, frame in frames.items()}
+        tables, placebo = Tables(own), Tables(with_base_in_place(own))
+        rows += [{"model": model} | row for claim in CLAIMS for row in _rows_of(claim, tables, placebo)]
+    table = pd.DataFrame(rows)
+    first = table["confirmatory"] & (table["model"] == models[0]) & ~table.duplicated(["model", "id"])
+    adjusted = pd.Series(holm(table.loc[first, "p"]), index=table.loc[first, "id"])
+    table.insert(list(table).index("p") + 1, "p_holm", table["id"].map(adjusted).where(table["model"] == models[0]))
+    return table if verdicts else table.assign(verdict="")
 
 
-def _row(claim: Claim, part: str, tables: Tables) -> dict[str, object]:
-    judge, words, side = claim.judged(part)
-    row: dict[str, object] = {"id": claim.id, "part": part, "question": claim.question, "paper": claim.paper}
-    row |= {"statistic": claim.statistic, "rule": words, "confirmatory": claim.confirmatory}
-    ends = {"side_low": side[0], "side_high": side[1]}
+def _rows_of(claim: Claim, tables: Tables, placebo: Tables) -> list[dict[str, Any]]:
+    """One row a contrast of a claim on one model."""
+    about = {"id": claim.id, "question": claim.question, "paper": claim.paper, "confirmatory": claim.id.startswith("C")}
+    rows = [
+        about | {"part": one.part, "statistic": one.statistic, "rule": one.rule, "unit": SOURCES[one.source][1]}
+        for one in claim.contrasts
+    ]
     try:
-        found = FINDINGS[claim.id](tables, part)
+        found = [find(contrast, tables) for contrast in claim.contrasts]
+        sides = [contrast.ends(tables) for contrast in claim.contrasts]
+        of_base = [find(contrast, placebo)[0] for contrast in claim.contrasts]
+        differ = find(claim.differ, tables)[0] if claim.differ else None
     except NotMeasuredError as error:
-        empty = dict.fromkeys(("estimate", "low", "high", "p"), np.nan)
-        absent = {"seeds": 0, "problems": None, "covers": "", "verdict": NOT_MEASURED, "note": f"missing: {error}"}
-        return row | empty | ends | absent
-    interval = found.interval
-    p = _p_value(found, side) if judge is by_interval else np.nan
-    row |= {"estimate": interval.estimate, "low": interval.low, "high": interval.high, "p": p} | ends
-    row |= {"seeds": found.seeds, "problems": found.problems, "covers": found.covers or "no interval"}
-    return row | {"verdict": judge(found, side), "note": found.note}
+        ends = ("estimate", "low", "high", "side_low", "side_high", "base", "base_low", "base_high", "p")
+        absent = dict.fromkeys(ends, np.nan) | {"seeds": 0, "problems": 0}
+        return [row | absent | {"verdict": NOT_TESTED, "note": f"not measured: {error}"} for row in rows]
+    intervals = [interval for interval, _, _ in found]
+    verdict, note = claim.judge(intervals, sides), ""
+    if verdict and min(seeds for _, seeds, _ in found) < LEAST_SEEDS:
+        verdict, note = NOT_TESTED, f"fewer than {LEAST_SEEDS} training seeds"
+    elif differ and differ.low <= 0 <= differ.high:
+        verdict, note = NOT_TESTED, f"the arms do not differ in: {claim.differ.statistic}"
+    elif claim.judge(of_base, sides) == SUPPORTED:
+        verdict, note = NOT_INFORMATIVE, f"the untrained base satisfies the rule; else {verdict}"
+    words = {"p": claim.p_value(intervals, sides), "verdict": verdict, "note": note}
+    for row, (interval, seeds, problems), (low, high), base in zip(rows, found, sides, of_base, strict=True):
+        row |= {"estimate": interval.estimate, "low": interval.low, "high": interval.high, "side_low": low}
+        row |= {"side_high": high, "base": base.estimate, "base_low": base.low, "base_high": base.high}
+        row |= {"seeds": seeds, "problems": problems} | words
+    return rows
 
 
-def _p_value(finding: Finding, side: tuple[float, float]) -> float:
-    if finding.p is not None:
-        return finding.p
-    if not finding.interval.se > 0:  # one seed, or seeds that agree to the digit
-        return np.nan
-    return max(finding.interval.p_value(margin) for margin in side if np.isfinite(margin))
+def _passed(test: pd.DataFrame) -> pd.DataFrame:
+    """K is half the samples that both self-play and the base have after training: 128 of 256."""
+    main = at_end(test[test["method"].isin([SELFPLAY, BASE])])
+    large = f"pass@{passk.powers_to(main['n'].min() // 2)[-1]}"
+    table = accuracy.contrasts(test, [BASE], ["pass@1", large])
+    return table.assign(quantity=table["quantity"].replace(large, "pass@K"))
+
+
+def _trends(solved: pd.DataFrame) -> pd.DataFrame:
+    per_run = curriculum.trends(solved)
+    found = [curriculum.trend_intervals(per_run), differences(per_run, SELFPLAY, ["statistic"])]
+    return pd.concat(found, ignore_index=True).rename(columns={"statistic": "quantity"})
+
+
+def _entropies(prompts: pd.DataFrame) -> pd.DataFrame:
+    last = at_end(prompts)
+    return pd.concat([entropy.changes(last), entropy.contrasts(last, SELFPLAY)], ignore_index=True)
+
+
+def _residuals(tensors: pd.DataFrame) -> pd.DataFrame:
+    last = at_end(sparsity.of_definition(sparsity.runs(tensors)))
+    return means(last[["model", "method", "seed"]].assign(value=last["residual"]))
+
+
+def _slopes(test: pd.DataFrame) -> pd.DataFrame:
+    lines = passk.leash(test)
+    return lines.rename(columns={"slope": "estimate", "slope_low": "low", "slope_high": "high"})
+
+
+SOURCES: dict[str, tuple[str, str, Callable[[pd.DataFrame], pd.DataFrame]]] = {
+    "test": ("test", "pass@k", _passed),
+    "validation": ("validation", "pass@k", accuracy.contrasts),
+    "ρ": ("curriculum", "ρ", _trends),
+    "entropy": ("entropy", "nats a token", _entropies),
+    "sparsity": ("sparsity", "sparsity", lambda tensors: sparsity.contrasts(sparsity.runs(tensors))),
+    "residual": ("sparsity", "sparsity", _residuals),
+    "proposals": ("proposals", "share", lambda frame: differences(rewards.shapes(frame), SELFPLAY, ["quantity"])),
+    "leash": ("test", "slope", _slopes),
+    "gap": ("test", "share", accuracy.gap_closed),
+}
+"""The tables behind the contrasts: of which frame, in which unit, by which function."""
+
+
+class Tables(Frames):
+    """The tables of ``SOURCES`` of one model, each computed when it is first asked for."""
+
+    def __init__(self, frames: Mapping[str, pd.DataFrame]) -> None:
+        def read(source: str) -> pd.DataFrame:
+            name, _, table = SOURCES[source]
+            if name not in frames or frames[name].empty:
+                raise NotMeasuredError(name)
+            return table(frames[name])
+
+        super().__init__(list(SOURCES), read)
+
+
+def find(contrast: Contrast, tables: Tables) -> tuple[Interval, int, int]:
+    """A contrast's number with its interval, and the seeds and problems on which it rests. Raises NotMeasuredError."""
+    rows = tables[contrast.source]
+    wanted = {"method": contrast.method, "reference": contrast.control, "group": contrast.group}
+    for column, value in (wanted | {"quantity": contrast.quantity}).items():
+        rows = rows[rows[column] == value] if column in rows else rows
+    if rows.empty:
+        raise NotMeasuredError(contrast.statistic)
+    row = rows.sort_values("step").iloc[-1] if "step" in rows else rows.iloc[0]
+    names = ("relative", "relative_low", "relative_high") if contrast.share else ("estimate", "low", "high")
+    estimate, low, high = (float(row[name]) for name in names)
+    df = float(row.get("df", row["seeds"] - 1))
+    se = (high - low) / 2 / student.ppf(0.975, df)
+    if contrast.level != 0.95:
+        half = student.ppf((1 + contrast.level) / 2, df) * se
+        low, high = estimate - half, estimate + half
+    return Interval(estimate, low, high, se, df), int(row["seeds"]), int(row["problems"])
+
+
+def with_base_in_place(frames: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """The frames of a study in which nothing was trained: what a claim's statistic is then, the untrained base gets.
+
+    In the place of each trained arm stands the base, measured with other sampling seeds than the control (arms that
+    are compared with each other have them in another order); as its proposals, those of the arm with the base as
+    proposer; as self-play's update of all weights, none.
+    """
+    placed = dict(frames)
+    sources = dict.fromkeys(("test", "validation", "entropy"), BASE)
+    for name, source in (sources | dict.fromkeys(("curriculum", "proposals"), curriculum.NULL)).items():
+        own = frames[name][frames[name]["method"] == source] if name in frames else pd.DataFrame()
+        again = own[own["seed"] > 0].assign(step=frames[name]["step"].max()) if source == BASE and len(own) else own
+        seeds = sorted(again["seed"].unique()) if len(again) else []
+        parts = [own]
+        for place, arm in enumerate((SELFPLAY, "frozen", "half"), 1):
+            order = {seed: (i + place) % len(seeds) for i, seed in enumerate(seeds)}
+            parts += [again.assign(method=arm, seed=again["seed"].map(order))] if seeds else []
+        placed[name] = pd.concat(parts, ignore_index=True)
+    if "sparsity" in frames:
+        rows = frames["sparsity"]
+        untouched = rows["parameters"].where(rows["method"] == "selfplay-full")
+        placed["sparsity"] = rows.assign(**{key: untouched.fillna(rows[key]) for key in ("unchanged", "null")})
+    return placed
