@@ -12,7 +12,7 @@ import math
 import platform
 import random
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -132,9 +132,10 @@ def _optimizers(model: LlamaForCausalLM, recipe: BaseRecipe) -> list[torch.optim
     return [muon, adam]
 
 
-def build(size: str, folder: Path, recipe: BaseRecipe | None = None) -> None:
-    """Train ``size`` into ``folder``, by its own recipe unless another is given."""
+def build(size: str, folder: Path, steps: int | None = None, recipe: BaseRecipe | None = None) -> None:
+    """Train ``size`` into ``folder``, by its own recipe unless another, or another number of steps, is given."""
     recipe = recipe or RECIPES[size]
+    recipe = replace(recipe, steps=steps or recipe.steps)
     torch.set_num_threads(recipe.threads)
     tokenizer = build_tokenizer()
     model = new_model(recipe, len(tokenizer)).train()

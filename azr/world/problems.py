@@ -14,12 +14,15 @@ self-play never sees. Self-play may propose a test program by chance; ``azr eval
 from __future__ import annotations
 
 import random
-import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from azr.executor import Executor, Job
+from azr.grading import grade_many
+from azr.prompts.compact import CompactStyle
 from azr.tasks import Task, TaskType
 from azr.world.arithmetic import draw_question
-from azr.world.corpus import documents, draw_task, on_the_way
+from azr.world.corpus import draw_task, on_the_way
 from azr.world.grammar import STATEMENT_WEIGHTS, Split
 
 _TRIES = 100  # draws of a size before it counts as used up
@@ -82,11 +85,20 @@ def arithmetic_problems(split: Split, count: int) -> list[ArithmeticProblem]:
     return list(found.values())
 
 
-def overlap_with_corpus(count: int = 200, corpus: int = 20_000) -> int:
-    """How many of the first ``count`` test and validation programs of each task type stand anywhere in the first
-    ``corpus`` documents of the corpus: 0 by construction."""
-    splits: tuple[Split, ...] = ("test", "validation")
-    held_out = {p.task.program for split in splits for kind in TaskType for p in problems(split, kind, count)}
-    program = re.compile(r"def f\(x\):\n(?: {4}[^\n]*\n?)+")
-    texts = (text for document in documents(0, corpus) for text in document)
-    return len(held_out & {found.rstrip("\n") for text in texts for found in program.findall(text)})
+def show(generate: Callable[[Sequence[str]], Sequence[str]], count: int = 2) -> str:
+    """What a base model writes: prompts of both roles and all task types, ``count`` each, with its responses and what
+    the executor makes of them. ``generate`` gives a response to each prompt."""
+    style = CompactStyle()
+    tasks = [problem.task for kind in TaskType for problem in problems("validation", kind, count)]
+    prompts = [style.solve(task) for task in tasks] + [style.propose(task.type, [task]) for task in tasks]
+    responses = generate(prompts)
+    read = [style.parse_answer(task.type, text).answer for task, text in zip(tasks, responses, strict=False)]
+    proposed = zip(tasks, responses[len(tasks) :], strict=True)
+    proposals = [style.parse_proposal(task.type, text, [task]).proposal for task, text in proposed]
+    with Executor(workers=1) as executor:
+        right = grade_many(executor, [(task, answer or "") for task, answer in zip(tasks, read, strict=True)])
+        runs = [executor.run_many([Job(p.program, text) for text in p.inputs]) if p else [] for p in proposals]
+    verdicts = ["right" if correct else "wrong" for correct in right]
+    verdicts += [", ".join(dict.fromkeys(str(run.verdict) for run in own)) or "no proposal" for own in runs]
+    parts = zip(prompts, responses, verdicts, strict=True)
+    return "\n\n".join(f"{prompt}>>> {text}\n({verdict})" for prompt, text, verdict in parts)

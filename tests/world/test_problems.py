@@ -1,54 +1,83 @@
-"""Problem sets: always the same, all different, solved by their gold answers, from their own split."""
+"""Problem sets: always the same, right by plain Python, each program in one split, hints as in the corpus."""
 
 import ast
+import itertools
 from collections import Counter
 
 import pytest
 
+from azr.prompts.compact import CompactStyle
+from azr.prompts.paper import PaperStyle
 from azr.tasks import TaskType
+from azr.world.corpus import HINT_RATE
 from azr.world.grammar import split_of
-from azr.world.problems import arithmetic_problems, problems
+from azr.world.problems import arithmetic_problems, problems, show
+
+SPLITS = ("train", "validation", "tuning", "test")
 
 
-@pytest.fixture(scope="module", params=TaskType)
-def found(request):
-    return problems("test", request.param, 40)
+@pytest.fixture(scope="module")
+def sets():
+    return {(split, kind): problems(split, kind, 20) for split in SPLITS for kind in TaskType}
 
 
-def test_gold_outputs_are_what_the_programs_give(found):
-    for problem in found:
-        namespace = {}
-        exec(problem.task.program, namespace)
-        for text, output in zip(problem.task.inputs, problem.task.outputs, strict=True):
-            assert repr(namespace["f"](ast.literal_eval(text))) == output
+def function(text: str):
+    """The program under plain Python: its text is ours."""
+    namespace = {}
+    exec(text, namespace)
+    return namespace["f"]
 
 
-def test_programs_are_distinct_and_held_out(found):
-    assert len({problem.task.program for problem in found}) == len({problem.id for problem in found}) == 40
-    assert {split_of(problem.task.program) for problem in found} == {"test"}
-    assert found[0].id == f"test-{found[0].task.type}-0000"
+def test_gold_outputs_are_what_the_programs_give(sets):
+    for problem in itertools.chain(*sets.values()):
+        pairs = zip(problem.task.inputs, problem.task.outputs, strict=True)
+        assert all(repr(function(problem.task.program)(ast.literal_eval(text))) == output for text, output in pairs)
+        assert len(problem.task.inputs) == (6 if problem.task.type is TaskType.INDUCTION else 1)
 
 
-def test_sizes_take_turns(found):
-    counts = Counter(problem.statements for problem in found)
-    assert set(counts) == {1, 2, 3, 4, 5, 6}
-    assert max(counts.values()) - min(counts.values()) <= 2
+def test_a_program_stands_in_one_split_and_problems_are_distinct(sets):
+    programs = {split: set() for split in SPLITS}
+    for (split, kind), found in sets.items():
+        own = [problem.task.program for problem in found]
+        programs[split] |= set(own)
+        assert {split_of(program) for program in own} == {split}
+        assert len({problem.id for problem in found}) == len({problem.task for problem in found}) == 20
+        assert split == "train" or len(set(own)) == 20
+        assert found[0].id == f"{split}-{kind}-0000"
+    assert not any(a & b for a, b in itertools.combinations(programs.values(), 2))
 
 
-def test_a_smaller_set_is_the_beginning_of_a_larger_one(found):
-    assert problems("test", found[0].task.type, 10) == found[:10]
+def test_held_out_sizes_take_turns_and_a_smaller_set_is_the_beginning_of_a_larger_one(sets):
+    for kind in TaskType:
+        counts = Counter(problem.statements for problem in sets["test", kind])
+        assert set(counts) == {1, 2, 3, 4, 5, 6}
+        assert max(counts.values()) - min(counts.values()) <= 4
+        assert all(problems(split, kind, 7) == sets[split, kind][:7] for split in SPLITS)
 
 
-def test_induction_has_pairs_and_a_hint_the_others_one_pair():
-    induction = problems("validation", TaskType.INDUCTION, 12)
-    assert {len(problem.task.inputs) for problem in induction} == {6}
-    assert any(problem.task.message for problem in induction)
-    assert {len(problem.task.inputs) for problem in problems("validation", TaskType.ABDUCTION, 12)} == {1}
+def test_every_split_names_the_operations_as_often_as_the_corpus():
+    for split in SPLITS:
+        found = problems(split, TaskType.INDUCTION, 100)
+        named = sum(len(p.task.message.split(", ")) if p.task.message else 0 for p in found)
+        # A word for each statement, and two for the pair of a loop or an if with its body.
+        assert named / sum(p.statements for p in found) == pytest.approx(HINT_RATE, abs=0.08)
 
 
-def test_splits_share_no_program():
-    sets = [{p.task.program for t in TaskType for p in problems(split, t, 20)} for split in ("validation", "test")]
-    assert not sets[0] & sets[1]
+@pytest.mark.parametrize("style", [CompactStyle(), PaperStyle()])
+def test_the_right_response_to_a_problem_is_read_back_and_shows_the_way(style, sets):
+    for problem in itertools.chain(*sets.values()):
+        response = style.respond(problem.task.type, problem.values, problem.task.answer)
+        assert style.parse_answer(problem.task.type, response).answer == problem.task.answer
+        assert all(value in response for value in problem.values)
+
+
+def test_the_way_goes_forwards_in_deduction_and_backwards_in_abduction():
+    deduction = next(p for p in problems("test", TaskType.DEDUCTION, 12) if len(p.values) > 1)
+    lines = deduction.task.program.splitlines()
+    for count, value in enumerate(deduction.values, 1):
+        if len(deduction.values) == len(lines) - 2:  # no loop and no if: a value a line
+            partial = "\n".join([*lines[: count + 1], f"    return {lines[count].split('=')[0].strip()}"])
+            assert repr(function(partial)(ast.literal_eval(deduction.task.input))) == value
 
 
 def test_arithmetic_problems_are_distinct_and_held_out():
@@ -57,3 +86,11 @@ def test_arithmetic_problems_are_distinct_and_held_out():
     assert {split_of(q.prompt) for q in questions} == {"test"}
     assert arithmetic_problems("test", 5) == questions[:5]
     assert all(q.prompt.count(" then") == q.changes and q.prompt.endswith("how many\n") for q in questions)
+
+
+def test_what_a_base_writes_is_shown_with_its_verdict():
+    shown = show(lambda prompts: ["output 1"] * 3 + ["def f(x):\n    return x + 1\ninput 3"] * 3, count=1)
+    assert shown.count(">>>") == 6
+    assert [line for line in shown.splitlines() if line.startswith("(")] == ["(wrong)"] * 3 + ["(ok)"] * 2 + [
+        "(no proposal)"
+    ]
