@@ -71,13 +71,9 @@ def test_every_value_stays_in_bounds_and_inputs_are_distinct_and_of_one_kind(see
         assert all(map(in_bounds, [value, *values, output]))
 
 
-@pytest.mark.parametrize(
-    ("value", "inside"),
-    [(99, True), (-99, True), (100, False), ([1] * 6, True), ([1] * 7, False), ([100], False), ("a" * 8, True),
-     ("a" * 9, False), ("", True), ([], True)],
-)  # fmt: skip
-def test_bounds(value, inside):
-    assert in_bounds(value) is inside
+def test_bounds():
+    assert all(map(in_bounds, [99, -99, [1] * 6, "a" * 8, "", []]))
+    assert not any(map(in_bounds, [100, [1] * 7, [100], "a" * 9]))
 
 
 def test_a_step_out_of_bounds_is_out_of_the_world_and_a_perturbed_one_carries_on():

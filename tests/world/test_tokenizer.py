@@ -2,7 +2,6 @@
 
 import string
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from transformers import AutoTokenizer
@@ -36,11 +35,7 @@ def test_specials_come_first_and_no_token_twice():
     assert tuple(vocabulary()[:4]) == SPECIAL == ("<pad>", "<bos>", "<eos>", "<unk>")
     assert len(set(vocabulary())) == len(vocabulary()) == len(TOKENIZER)
     assert set(string.ascii_letters + string.digits + string.punctuation) <= set(vocabulary())
-
-
-@pytest.mark.parametrize("text", ["é", "日本", "\t"])
-def test_what_is_not_printable_ascii_is_unknown(text):
-    assert set(TOKENIZER(text)["input_ids"]) == {TOKENIZER.unk_token_id}
+    assert set(TOKENIZER("é日\t")["input_ids"]) == {TOKENIZER.unk_token_id}
 
 
 def test_a_saved_tokenizer_is_the_same(tmp_path):
