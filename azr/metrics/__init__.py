@@ -1,68 +1,57 @@
-"""Measurements: arrays in, numbers out. Nothing here knows how a model was trained."""
+"""Measurements: arrays or tidy frames in, numbers or frames out. Nothing here knows how a model was trained.
 
-from azr.metrics.curriculum import ast_distance, ast_novelty, mean_distance, program_shape, statement_count
-from azr.metrics.entropy import answer_entropy, masked_mean, sequence_sum, token_entropy, token_nll
-from azr.metrics.lora import LoraReport, effective_rank
-from azr.metrics.passk import exact_pass_at_k, pass_at_k, pass_at_k_variance
-from azr.metrics.sparsity import SparsityReport, sparsity_matrix, update_sparsity
+>>> from azr.metrics import pass_at_k
+>>> float(pass_at_k(num_samples=4, num_correct=1, k=2))
+0.5
+"""
+
+from azr.metrics.entropy import answer_entropy, token_entropy
+from azr.metrics.passk import Crossing, crossing, exact_pass_at_k, pass_at_k
+from azr.metrics.programs import ast_distance, ast_novelty, program_shape, statement_count
+from azr.metrics.sharpening import Sharpening, sharpening
+from azr.metrics.sparsity import effective_ranks, layer_of, module_of, sparsity_table, update_sparsity
 from azr.metrics.stats import (
-    Band,
     Interval,
     bootstrap_interval,
+    crossed_interval,
     holm,
     minimum_detectable_difference,
-    paired_seed_band,
-    paired_seed_interval,
-    percentile_interval,
-    problem_band,
+    paired_difference,
+    paired_matrix,
+    ratio_interval,
+    seeds_needed,
     t_interval,
 )
-from azr.metrics.support import (
-    Crossing,
-    SupportChange,
-    crossing_bootstrap,
-    crossing_point,
-    support_change,
-    unseen_probability,
-)
-from azr.metrics.trends import cluster_interval, spearman, spearman_interval
+from azr.metrics.trends import rank_trends, spearman
 
 __all__ = [
-    "Band",
     "Crossing",
     "Interval",
-    "LoraReport",
-    "SparsityReport",
-    "SupportChange",
+    "Sharpening",
     "answer_entropy",
     "ast_distance",
     "ast_novelty",
     "bootstrap_interval",
-    "cluster_interval",
-    "crossing_bootstrap",
-    "crossing_point",
-    "effective_rank",
+    "crossed_interval",
+    "crossing",
+    "effective_ranks",
     "exact_pass_at_k",
     "holm",
-    "masked_mean",
-    "mean_distance",
+    "layer_of",
     "minimum_detectable_difference",
-    "paired_seed_band",
-    "paired_seed_interval",
+    "module_of",
+    "paired_difference",
+    "paired_matrix",
     "pass_at_k",
-    "pass_at_k_variance",
-    "percentile_interval",
-    "problem_band",
     "program_shape",
-    "sequence_sum",
-    "sparsity_matrix",
+    "rank_trends",
+    "ratio_interval",
+    "seeds_needed",
+    "sharpening",
     "spearman",
-    "spearman_interval",
+    "sparsity_table",
     "statement_count",
-    "support_change",
     "t_interval",
     "token_entropy",
-    "token_nll",
-    "unseen_probability",
     "update_sparsity",
 ]

@@ -1,28 +1,27 @@
-"""pass@k: the chance that at least one of k samples solves a problem.
+"""pass@k: the chance that at least one of k samples solves a problem, and where two models' curves cross.
 
-Three functions, all plain numpy: the unbiased estimator from n samples of which c are right, its exact variance, and
-the value itself where the probability of a right answer is known.
-
->>> from azr.metrics import pass_at_k
 >>> pass_at_k([4, 4], [1, 0], k=2)
 array([0.5, 0. ])
 
-Left out: the plug-in 1 - (1 - c/n)^k, which is biased low exactly where curves of two models cross; averages and bands
-over problems (``azr.metrics.stats``); drawing (``azr.figures.passk``).
+Left out: the plug-in 1 - (1 - c/n)^k, which is biased low exactly where curves of two models cross; means and intervals
+over problems (``azr.metrics.stats``).
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import binom
+
+from azr.metrics.stats import Interval
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # exp(-40) is below half the spacing of floats under 1: past it, 1 - exp(.) is 1.
 _NEGLIGIBLE = 40.0
-# Sums of float32 log-probabilities may end a little above 0; more than this is a mistake of the caller.
-_LOG_PROB_SLACK = 1e-4
-# The binomial weights of scipy overflow for subnormal p.
-_TINY = 1e-290
 
 
 def pass_at_k(num_samples: ArrayLike, num_correct: ArrayLike, k: int) -> np.ndarray:
@@ -64,59 +63,72 @@ def pass_at_k(num_samples: ArrayLike, num_correct: ArrayLike, k: int) -> np.ndar
     return np.where(certain, 1.0, 0.0 - np.expm1(log_miss))
 
 
-def pass_at_k_variance(num_samples: int, prob_correct: ArrayLike, k: int) -> np.ndarray:
-    """Exact variance of ``pass_at_k`` for a problem solved with probability p by each of n independent samples.
+def exact_pass_at_k(p: ArrayLike, k: ArrayLike) -> np.ndarray:
+    """pass@k where the probability p of a right answer is known: 1 - (1 - p)^k, without loss for small p.
 
-    Args:
-        num_samples: n, one integer.
-        prob_correct: p in [0, 1], any shape; plug in c / n (or draws of a posterior) for the band of one problem.
-        k: 1 <= k <= n.
+    An estimate of p in its place gives too low a value on average, the more so the larger k.
 
-    Returns:
-        Var = sum over c of Binomial(c; n, p) (g(c) - (1 - (1 - p)^k))^2 with g the estimator, in the shape of p.
-        Counts c with probability under 1e-18 in the tails are skipped, and p under 1e-290 is taken as 0.
-
-    >>> float(pass_at_k_variance(100, 0.02, k=1))  # p (1 - p) / n
-    0.000196
+    >>> exact_pass_at_k([0.5, 1e-12], [[1], [3]]).tolist()
+    [[0.5, 1e-12], [0.875, 3e-12]]
     """
-    p = np.asarray(prob_correct, dtype=float)
-    if np.any(~((p >= 0) & (p <= 1))):
-        raise ValueError("prob_correct must lie between 0 and 1.")
-    variances = np.empty(p.size)
-    for i, q in enumerate(np.where(p < _TINY, 0.0, p).ravel()):
-        low, high = int(binom.ppf(1e-18, num_samples, q)), int(binom.isf(1e-18, num_samples, q))
-        counts = np.arange(max(low, 0), min(high, num_samples) + 1)
-        mean = exact_pass_at_k(np.log(q), k) if q > 0 else 0.0
-        weights = binom.pmf(counts, num_samples, q)
-        variances[i] = np.sum(weights * (pass_at_k(num_samples, counts, k) - mean) ** 2)
-    return variances.reshape(p.shape)
-
-
-def exact_pass_at_k(log_prob_correct: ArrayLike, k: ArrayLike) -> np.ndarray:
-    """pass@k where the probability p of a right answer is known: 1 - (1 - p)^k.
-
-    Args:
-        log_prob_correct: log p in nats, any shape, at most 0; -inf for p = 0. Keeps its digits for p from 1e-300 to 1.
-        k: samples allowed, at least 1, to 10^6 and beyond; broadcasts against the first argument.
-
-    Returns:
-        Float array of the broadcast shape, in [0, 1].
-
-    >>> float(exact_pass_at_k(np.log(0.5), 3))
-    0.875
-    >>> [float(f"{value:.6g}") for value in exact_pass_at_k(np.log([1e-6, 1e-300]), 1_000_000)]
-    [0.632121, 1e-294]
-    """
-    log_p = np.asarray(log_prob_correct, dtype=float)
-    k = np.asarray(k, dtype=float)
-    if np.any(np.isnan(log_p)) or np.any(log_p > _LOG_PROB_SLACK):
-        raise ValueError("log_prob_correct must hold logarithms of probabilities, so none above 0 and no NaN.")
-    if np.any(~(k >= 1)):
-        raise ValueError("k must be at least 1 everywhere.")
-    log_p = np.minimum(log_p, 0.0)
     with np.errstate(divide="ignore"):  # log(0) = -inf is the right value for p = 1
-        log_miss = np.where(log_p > -np.log(2), np.log(-np.expm1(log_p)), np.log1p(-np.exp(log_p)))
-    return 0.0 - np.expm1(k * log_miss)
+        return -np.expm1(np.asarray(k, dtype=float) * np.log1p(-np.asarray(p, dtype=float)))
+
+
+@dataclass(frozen=True)
+class Crossing:
+    """Whether a difference of two pass@k curves falls from above 0 to below it, and where."""
+
+    p: float
+    """The larger of the one-sided p-values of ``gain`` and ``loss``: small only if both are there."""
+    gain: Interval
+    """The difference at the smallest k."""
+    loss: Interval
+    """At the largest."""
+    k: float
+    """k* at which the mean difference first falls below 0; NaN where it does not."""
+    low: float
+    """The k at which the lower end of the difference's interval does."""
+    high: float
+    """Likewise the upper end; infinite where it stays above 0."""
+
+
+def crossing(rows: pd.DataFrame) -> Crossing:
+    """Test for a crossing as an intersection of two claims: a gain at the smallest k and a loss at the largest.
+
+    Args:
+        rows: of ``paired_difference(scores, method, reference, by=["k"])`` for one pair of methods, one row a k.
+
+    Returns:
+        Crossing. Between the ks, differences and ends of intervals are taken as linear in log k. low to high are the
+        k at which the difference is not told from 0, so an interval of k* with the coverage of the rows' intervals.
+
+    >>> import pandas as pd
+    >>> rows = [(1, 0.1, 0.05, 0.15, 0.025, 50.0), (64, -0.1, -0.15, -0.05, 0.025, 50.0)]
+    >>> found = crossing(pd.DataFrame(rows, columns=["k", "estimate", "low", "high", "se", "df"]))
+    >>> found.k, round(found.low, 1), round(found.high, 1), found.p < 0.05
+    (8.0, 2.8, 22.6, True)
+    """
+    rows = rows.sort_values("k")
+    gain, loss = Interval.of(rows.iloc[0]), Interval.of(rows.iloc[-1])
+    p = max(gain.p_value(side="greater"), loss.p_value(side="less"))
+    k, low, high = (
+        _first_fall(rows["k"].to_numpy(float), rows[name].to_numpy()) for name in ("estimate", "low", "high")
+    )
+    if np.isnan(k):
+        return Crossing(p, gain, loss, k, np.nan, np.nan)
+    return Crossing(p, gain, loss, k, rows["k"].iloc[0] if np.isnan(low) else low, np.inf if np.isnan(high) else high)
+
+
+def _first_fall(ks: np.ndarray, values: np.ndarray) -> float:
+    """Where values, linear in log k, first fall from above 0 to below it; NaN where they do not."""
+    was_above = np.maximum.accumulate(values > 0)
+    below = np.flatnonzero(was_above & (values < 0))
+    if not below.size:
+        return float("nan")
+    i = below[0]
+    ends = np.log(ks[[i - 1, i]])
+    return float(np.exp(np.interp(0, [values[i], max(values[i - 1], 0.0)], ends[::-1])))
 
 
 def _whole(values: ArrayLike, name: str) -> np.ndarray:

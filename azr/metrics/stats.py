@@ -1,31 +1,33 @@
-"""Intervals for the units of this study: training seeds S, problems M, samples within a problem.
+"""Intervals over training seeds and problems, paired differences, and the corrections that go with them.
 
-Problems are a sample of the problems one could ask, so they are resampled; samples of one problem are not independent
-evidence. Two models answer the same problems, so differences are paired. A handful of seeds gets a t-interval: the
-percentile bootstrap over three seeds covers 0.74 instead of 0.95.
+A study has S training seeds, M problems and n samples a problem; samples of one problem are not independent evidence.
+Two models answer the same problems, so differences are paired. A handful of seeds gets a t-interval: the percentile
+bootstrap over three seeds covers 0.74 instead of 0.95.
 
->>> import numpy as np
->>> rng = np.random.default_rng(0)
->>> interval = paired_seed_interval(rng.normal(0.6, 0.1, (3, 100)), rng.normal(0.5, 0.1, 100), rng)
->>> interval.low > 0
-True
+>>> import pandas as pd
+>>> rows = [("rlvr", s, m, m / 9 + 0.1 * s) for s in (1, 2) for m in range(9)] + [("base", 0, m, m / 9) for m in range(9)]
+>>> scores = pd.DataFrame(rows, columns=["method", "seed", "problem", "value"])
+>>> row = paired_difference(scores, "rlvr", "base", reference_seed=0).iloc[0]
+>>> round(row["estimate"], 3), row["seeds"], row["problems"]
+(0.15, 2, 9)
 
-Every function that draws takes its ``np.random.Generator``. Left out: hierarchical Bayesian models, and anything that
-treats samples of one problem as independent.
+Left out: hierarchical Bayesian models, and anything that treats samples of one problem as independent.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats as distributions
 
-NUM_DRAWS = 2000
-MEAN_DRAWS = 20_000
-"""For one mean over problems, where draws are cheap: its ends then move by less than a hundredth of the interval."""
+if TYPE_CHECKING:
+    import pandas as pd
+
+Side = Literal["two-sided", "greater", "less"]
+Keys = Sequence[Hashable]
 
 
 @dataclass(frozen=True)
@@ -39,38 +41,41 @@ class Interval:
     df: float = float("inf")
     """Degrees of freedom behind ``se``; infinite where the interval is a bootstrap's."""
 
-    def p_value(self, margin: float = 0.0) -> float:
-        """Two-sided p of "the truth is ``margin``", from (estimate - margin) / se against t with ``df``.
+    @classmethod
+    def of(cls, row: Mapping[str, float]) -> Interval:
+        """From a row of ``paired_difference`` or ``mean_interval``."""
+        return cls(*(float(row[name]) for name in ("estimate", "low", "high", "se", "df")))
 
-        >>> round(Interval(1.96, 0.0, 3.92, 1.0).p_value(), 3)
-        0.05
+    def p_value(self, margin: float = 0.0, side: Side = "two-sided") -> float:
+        """p of "the truth is ``margin``" against the truth being on a side of it: (estimate - margin) / se is t(df).
+
+        >>> interval = Interval(1.96, 0.0, 3.92, 1.0)
+        >>> round(interval.p_value(), 3), round(interval.p_value(side="greater"), 3)
+        (0.05, 0.025)
         """
+        from scipy.special import stdtr
+
+        distance = self.estimate - margin
+        if side == "two-sided":
+            distance = -abs(distance)
+        elif side == "greater":
+            distance = -distance
         if self.se == 0:
-            return 1.0 if self.estimate == margin else 0.0
-        return float(2 * distributions.t.sf(abs(self.estimate - margin) / self.se, self.df))
-
-
-@dataclass(frozen=True)
-class Band:
-    """An interval at each of K points (k of pass@k), pointwise and for all points at once. All fields [K]."""
-
-    estimate: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
-    low_simultaneous: np.ndarray
-    high_simultaneous: np.ndarray
-    se: np.ndarray
+            tail = 0.5 * (1 + np.sign(distance))
+        else:
+            tail = float(stdtr(self.df, distance / self.se))
+        return min(1.0, 2 * float(tail)) if side == "two-sided" else float(tail)
 
 
 def t_interval(values: ArrayLike, level: float = 0.95) -> Interval:
-    """Mean over seeds with a t-interval of S - 1 degrees of freedom.
+    """Mean over independent units, seeds for instance, with a t-interval of N - 1 degrees of freedom.
 
     Args:
-        values: [S], one number a seed; NaN seeds are left out.
+        values: [N], one number a unit; NaN are left out.
         level: coverage, between 0 and 1.
 
     Returns:
-        Interval; ``low``, ``high`` and ``se`` are NaN for a single seed, everything is NaN for none.
+        Interval; ``low``, ``high`` and ``se`` are NaN for a single unit, everything is NaN for none.
 
     >>> interval = t_interval([1.0, 2.0, 3.0])
     >>> round(interval.low, 3), interval.estimate, round(interval.high, 3)
@@ -80,114 +85,152 @@ def t_interval(values: ArrayLike, level: float = 0.95) -> Interval:
     x = x[~np.isnan(x)]
     if x.size < 2:
         return Interval(float(x[0]) if x.size else np.nan, np.nan, np.nan, np.nan, 0.0)
-    se = float(x.std(ddof=1) / np.sqrt(x.size))
-    half = float(distributions.t.ppf((1 + level) / 2, x.size - 1)) * se
-    return Interval(float(x.mean()), float(x.mean()) - half, float(x.mean()) + half, se, x.size - 1)
+    return _around(float(x.mean()), float(x.var(ddof=1) / x.size), x.size - 1, level)
 
 
-def problem_band(
-    values: ArrayLike, rng: np.random.Generator, *, num_draws: int = NUM_DRAWS, level: float = 0.95
-) -> Band:
-    """Mean over problems with bootstrap bands that resample problems.
+def crossed_interval(values: ArrayLike, level: float = 0.95) -> Interval:
+    """Mean over seeds and problems, with an interval over both.
 
     Args:
-        values: [M] or [M, K]: one value (or paired difference of two models) a problem, at each of K points.
-        rng: source of the draws.
-        num_draws: bootstrap draws.
-        level: coverage of ``low``/``high`` at one point, and of ``low_simultaneous``/``high_simultaneous`` at all K.
-
-    Returns:
-        Band over K points (K = 1 for [M]). Pointwise: percentiles. Simultaneous: estimate plus or minus the
-        ``level`` quantile over draws of max over K of |draw - estimate| / se (sup-t), times se. Both are stretched
-        around the estimate by sqrt(M / (M - 1)) t(M - 1) / z, without which 30 problems cover 0.91 for 0.95. The band
-        says how the mean would move with other problems of the same kind, not with another training seed.
-
-    >>> band = problem_band([[0.0, 1.0], [1.0, 1.0], [1.0, 1.0], [0.0, 1.0]], np.random.default_rng(0))
-    >>> band.estimate.tolist(), float(band.low[1])
-    ([0.5, 1.0], 1.0)
-    """
-    x = _points(values, 2, "values")
-    draws = _resampled_means(x, rng, num_draws)
-    estimate, se = x.mean(axis=0), draws.std(axis=0, ddof=1)
-    problems, upper = len(x), (1 + level) / 2
-    stretch = (
-        np.sqrt(problems / (problems - 1)) * distributions.t.ppf(upper, problems - 1) / distributions.norm.ppf(upper)
-    )
-    low, high = estimate + stretch * (np.quantile(draws, [1 - upper, upper], axis=0) - estimate)
-    reach = stretch * _sup_quantile(draws - estimate, se, level) * se
-    # The simultaneous band is never inside the pointwise one, also where the draws are skewed.
-    return Band(estimate, low, high, np.minimum(estimate - reach, low), np.maximum(estimate + reach, high), se)
-
-
-def paired_seed_band(
-    differences: ArrayLike, rng: np.random.Generator, *, num_draws: int = NUM_DRAWS, level: float = 0.95
-) -> Band:
-    """Mean paired difference with a band over both seeds and problems.
-
-    Args:
-        differences: [S, M] or [S, M, K], method minus reference for the same seed and problem.
-        rng: source of the draws behind the simultaneous band.
-        num_draws: bootstrap draws.
+        values: [S, M], one number (a paired difference, say) a seed and problem; [M] or S = 1 for one run, where the
+            interval is a t-interval over problems and says nothing about other seeds.
         level: coverage.
 
     Returns:
-        Band over K points. With one seed it is ``problem_band``: other problems, same training run.
+        Interval.
 
     Seeds and problems are crossed: D = mean + seed + problem + rest. The variance of the grand mean is
     V = V_seed + V_problem - V_rest, where V_seed = s^2(seed means) / S and V_problem = s^2(problem means) / M both
-    contain V_rest = s^2(rest) / (S M) once; V is kept at or above the larger of the two. The pointwise band is
+    contain V_rest = s^2(rest) / (S M) once; V is kept at or above the larger of the two. The interval is
     estimate +- t(df) sqrt(V) with Satterthwaite's df = V^2 / (V_seed^2 / (S-1) + V_problem^2 / (M-1)), held between
     S - 1 and S + M - 2: near S - 1 where seeds decide, large where problems do. It is never narrower than the
     t-interval over the seed means alone. In simulations with normal components a 95 % interval covers 0.94 to 0.99 for
-    2 to 10 seeds. The simultaneous band stretches it by the ratio of sup-t to pointwise quantiles of the problem
-    bootstrap.
+    2 to 10 seeds.
+
+    >>> crossed_interval([[1.0, 0.0], [1.0, 1.0]]).estimate
+    0.75
     """
-    d = _points(differences, 3, "differences")
-    seeds = d.shape[0]
-    seed_averaged = d.mean(axis=0)
+    d = _table(values)
+    seeds, problems = d.shape
     if seeds == 1:
-        return problem_band(seed_averaged, rng, num_draws=num_draws, level=level)
-    estimate = seed_averaged.mean(axis=0)
-    variance, df = _crossed_variance(d, level)
-    se = np.sqrt(variance)
-    half = distributions.t.ppf((1 + level) / 2, df) * se
-    draws = _resampled_means(seed_averaged, rng, num_draws)
-    stretch = _sup_quantile(draws - estimate, draws.std(axis=0, ddof=1), level) / distributions.norm.ppf(
-        (1 + level) / 2
-    )
-    wide = max(stretch, 1.0) * half
-    return Band(estimate, estimate - half, estimate + half, estimate - wide, estimate + wide, se)
+        return t_interval(d[0], level)
+    estimate = float(d.mean())
+    v_seed, v_problem, v_rest = _variances(d)
+    variance = max(v_seed + v_problem - v_rest, v_seed, v_problem)
+    spread = v_seed**2 / (seeds - 1) + v_problem**2 / (problems - 1)
+    df = float(np.clip(variance**2 / spread if spread > 0 else 0.0, seeds - 1, seeds + problems - 2))
+    both, alone = _around(estimate, variance, df, level), _around(estimate, v_seed, seeds - 1, level)
+    return alone if alone.high > both.high else both
 
 
-def paired_seed_interval(
-    treatment: ArrayLike, control: ArrayLike, rng: np.random.Generator, *, level: float = 0.95
-) -> Interval:
-    """Difference of two methods on the same problems, over seeds and problems together.
+def paired_matrix(
+    scores: pd.DataFrame, method: Hashable, reference: Hashable | None, reference_seed: Hashable | None = None
+) -> np.ndarray:
+    """Scores of a method minus those of a reference for the same seed and problem.
 
     Args:
-        treatment: [S, M], one value a seed and problem.
-        control: [S, M] with the same seeds in the same order, or [M] for a model that has no seed (the base).
-        rng: source of the draws, used when there is one seed only.
+        scores: columns method, seed, value, and problem where there are problems.
+        method: its value of the column method.
+        reference: likewise; None for the method's own scores.
+        reference_seed: the one seed of the reference that stands against every seed of the method; None to pair by
+            seed. Where method and reference are the same, the method's seeds are the others.
+
+    Returns:
+        [S, M], over the seeds that both have, in order; M = 1 without a column problem.
+
+    Raises:
+        ValueError: no seed in common, a problem missing in one of them, or a score NaN or given twice.
+    """
+    by_problem = "problem" in scores
+
+    def table(name: Hashable) -> pd.DataFrame:
+        rows = scores[scores["method"] == name]
+        rows = rows if by_problem else rows.assign(problem=0)
+        if rows.duplicated(["seed", "problem"]).any():
+            raise ValueError(f"{name} has several values for a seed and problem; name what tells them apart in `by`.")
+        return rows.pivot(index="seed", columns="problem", values="value")
+
+    own = table(method)
+    if reference is None:
+        return _checked(own, own.to_numpy(), method)
+    other = table(reference)
+    if reference_seed is not None:
+        own = own.drop(index=reference_seed) if method == reference else own
+        other = other.loc[[reference_seed] * len(own)].set_axis(own.index)
+    seeds = own.index.intersection(other.index).sort_values()
+    other = other.reindex(columns=own.columns)
+    return _checked(own, (own.loc[seeds] - other.loc[seeds]).to_numpy(dtype=float), f"{method} and {reference}")
+
+
+def paired_difference(
+    scores: pd.DataFrame,
+    method: Hashable,
+    reference: Hashable | None,
+    by: Keys = (),
+    *,
+    reference_seed: Hashable | None = None,
+    level: float = 0.95,
+) -> pd.DataFrame:
+    """Mean paired difference of two methods with its interval over seeds and problems, for each group of rows.
+
+    Args:
+        scores: tidy: columns method, seed, value, those of ``by``, and problem where there are problems.
+        method: its value of the column method.
+        reference: likewise; None for the method's own mean.
+        by: columns whose values make the groups (task type, k, step), in the order of their first rows.
+        reference_seed: the one seed of the reference that stands against every seed of the method: the base's.
+            ``paired_difference(scores, "base", "base", reference_seed=0)`` is what the untrained base gets.
         level: coverage.
 
     Returns:
-        Interval of mean(treatment - control), by the crossed variance of ``paired_seed_band``; with one seed the
-        percentile bootstrap over problems, which says nothing about other seeds.
+        One row a group: the columns of ``by``, estimate, low, high, se, df (``crossed_interval``; without a column
+        problem ``t_interval`` over seeds), seeds, problems (0 without). ``Interval.of(row)`` has its p-values.
 
-    >>> paired_seed_interval([[1.0, 0.0], [1.0, 1.0]], [0.5, 0.0], np.random.default_rng(0)).estimate
-    0.5
+    Raises:
+        ValueError: as ``paired_matrix``.
     """
-    x, y = np.asarray(treatment, dtype=float), np.asarray(control, dtype=float)
-    if x.ndim != 2 or y.shape not in (x.shape, x.shape[1:]):
-        raise ValueError(f"treatment must be [seeds, problems] and control match it; got {x.shape} and {y.shape}.")
-    differences = _points(x - y, 3, "treatment - control")
-    if len(differences) == 1:
-        band = problem_band(differences[0], rng, num_draws=MEAN_DRAWS, level=level)
-        return Interval(float(band.estimate[0]), float(band.low[0]), float(band.high[0]), float(band.se[0]))
-    (variance,), (df,) = _crossed_variance(differences, level)
-    estimate, se = float(differences.mean()), float(np.sqrt(variance))
-    half = float(distributions.t.ppf((1 + level) / 2, df)) * se
-    return Interval(estimate, estimate - half, estimate + half, se, float(df))
+    import pandas as pd
+
+    groups = scores.groupby(list(by), sort=False, dropna=False) if by else [((), scores)]
+    rows = []
+    for key, group in groups:
+        matrix = paired_matrix(group, method, reference, reference_seed)
+        if "problem" in scores:
+            interval, problems = crossed_interval(matrix, level), matrix.shape[1]
+        else:
+            interval, problems = t_interval(matrix[:, 0], level), 0
+        about = dict(zip(by, key, strict=True))
+        rows.append(about | asdict(interval) | {"seeds": len(matrix), "problems": problems})
+    return pd.DataFrame(rows)
+
+
+def ratio_interval(numerator: ArrayLike, denominator: ArrayLike, level: float = 0.95) -> Interval:
+    """Ratio of two means over the same seeds and problems, by the delta method.
+
+    A relative change is ``ratio_interval(after - before, before)``; the share of the gap between greedy and sampled
+    answers that training closes, ``ratio_interval(after - before, greedy - before)``.
+
+    Args:
+        numerator: [S, M], [M] (one run) or [S, 1] (one number a seed).
+        denominator: the same, or what broadcasts to it.
+        level: coverage.
+
+    Returns:
+        Interval of r = mean(numerator) / mean(denominator): that of the mean of (numerator - r denominator) /
+        mean(denominator), moved to r. Its ends are NaN where the denominator is not told from 0, since then any ratio
+        is possible.
+
+    >>> ratio_interval([1.0, 2.0, 3.0], [10.0, 10.0, 10.0]).estimate
+    0.2
+    """
+    x, y = np.broadcast_arrays(_table(numerator), _table(denominator))
+    of_mean = crossed_interval if x.shape[1] > 1 else t_interval
+    below = of_mean(y, level)
+    ratio = float(x.mean() / y.mean())
+    if not (below.low > 0 or below.high < 0):
+        return Interval(ratio, np.nan, np.nan, np.nan, below.df)
+    about = of_mean((x - ratio * y) / y.mean(), level)
+    return Interval(ratio, ratio + about.low, ratio + about.high, about.se, about.df)
 
 
 def bootstrap_interval(
@@ -195,48 +238,40 @@ def bootstrap_interval(
     rng: np.random.Generator,
     *,
     statistic: Callable[[np.ndarray], float] = np.mean,
-    strata: ArrayLike | None = None,
-    num_draws: int = NUM_DRAWS,
+    clusters: ArrayLike | None = None,
+    num_draws: int = 2000,
     level: float = 0.95,
 ) -> Interval:
-    """Percentile bootstrap of any statistic of a table of seeds and problems, stratified.
+    """Percentile bootstrap of any statistic of one run's observations.
 
     Args:
-        values: [S, M], or [M] for one model without seeds.
+        values: [N, ...], observations along the first axis.
         rng: source of the draws.
-        statistic: function of a table [S, M] to a number.
-        strata: [M] labels (task types, benchmarks); problems are drawn within each, so that their sizes stay.
+        statistic: function of the chosen observations, [any number, ...], to a number.
+        clusters: [N] labels of what is drawn together, for instance the step at which a problem was proposed; None
+            if observations are independent. With fewer than about 20 clusters the interval is too narrow.
         num_draws: bootstrap draws.
         level: coverage.
 
     Returns:
-        Interval. Each draw resamples seeds (whole rows) and problems (whole columns) with replacement. For a mean over
-        at most ten seeds prefer ``paired_seed_interval`` or ``t_interval``: percentiles over few seeds are too narrow.
+        Interval. Draws on which the statistic is NaN are left out. Over a handful of seeds use ``t_interval``.
 
-    >>> interval = bootstrap_interval([[0.0, 1.0, 1.0, 0.0]], np.random.default_rng(0))
+    >>> interval = bootstrap_interval([0.0, 0.0, 1.0, 1.0], np.random.default_rng(0), clusters=[1, 1, 2, 2])
     >>> interval.estimate, interval.low, interval.high
     (0.5, 0.0, 1.0)
     """
-    table = np.atleast_2d(np.asarray(values, dtype=float))
-    labels = np.zeros(table.shape[1]) if strata is None else np.asarray(strata)
-    if labels.shape != (table.shape[1],):
-        raise ValueError(f"strata has shape {labels.shape}; it needs one label for each of {table.shape[1]} problems.")
-    groups = [np.flatnonzero(labels == label) for label in np.unique(labels)]
-    draws = np.empty(num_draws)
-    for i in range(num_draws):
-        rows = rng.integers(table.shape[0], size=table.shape[0])
-        columns = np.concatenate([rng.choice(group, size=group.size) for group in groups])
-        draws[i] = statistic(table[np.ix_(rows, columns)])
-    return percentile_interval(float(statistic(table)), draws, level)
-
-
-def percentile_interval(estimate: float, draws: np.ndarray, level: float = 0.95) -> Interval:
-    """Interval between the percentiles of bootstrap draws [B]; NaN draws are left out, NaN ends if none is left."""
+    table = np.asarray(values)
+    _, owner = np.unique(np.arange(len(table)) if clusters is None else np.asarray(clusters), return_inverse=True)
+    if owner.shape != table.shape[:1] or owner.size == 0 or owner.max() < 1:
+        raise ValueError("A bootstrap needs one label for each observation, and at least two observations or clusters.")
+    members = np.split(np.argsort(owner, kind="stable"), np.cumsum(np.bincount(owner))[:-1])
+    chosen = rng.integers(len(members), size=(num_draws, len(members)))
+    draws = np.array([statistic(table[np.concatenate([members[i] for i in row])]) for row in chosen], dtype=float)
     finite = draws[~np.isnan(draws)]
     if finite.size < 2:
-        return Interval(estimate, np.nan, np.nan, np.nan)
+        return Interval(float(statistic(table)), np.nan, np.nan, np.nan)
     low, high = np.quantile(finite, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(estimate, float(low), float(high), float(finite.std(ddof=1)))
+    return Interval(float(statistic(table)), float(low), float(high), float(finite.std(ddof=1)))
 
 
 def holm(p_values: ArrayLike) -> np.ndarray:
@@ -268,7 +303,7 @@ def minimum_detectable_difference(se: float, df: float = np.inf, *, alpha: float
     Args:
         se: standard error of the difference, from a pilot or another arm.
         df: its degrees of freedom; S - 1 for a t-interval over paired seeds.
-        alpha: level of the test; divide it by the number of comparisons for Holm's worst case.
+        alpha: level of the test; divide it by the number of comparisons for Holm's worst case, double it for one side.
         power: probability of finding it.
 
     Returns:
@@ -277,50 +312,68 @@ def minimum_detectable_difference(se: float, df: float = np.inf, *, alpha: float
     >>> round(minimum_detectable_difference(0.01), 4)
     0.028
     """
-    return float((distributions.t.ppf(1 - alpha / 2, df) + distributions.t.ppf(power, df)) * se)
+    from scipy.special import stdtrit
+
+    return float((stdtrit(df, 1 - alpha / 2) + stdtrit(df, power)) * se)
 
 
-def _points(values: ArrayLike, ndim: int, name: str) -> np.ndarray:
-    """``values`` with its axis of K points, which may be missing; at least two problems, no NaN."""
-    x = np.asarray(values, dtype=float)
-    x = x[..., None] if x.ndim == ndim - 1 else x
-    if x.ndim != ndim or x.shape[-2] < 2:
-        raise ValueError(f"{name} has shape {np.shape(values)}; an interval needs an axis of at least two problems.")
-    if np.isnan(x).any():
-        raise ValueError(f"{name} holds NaN; leave out the problems that were not measured for both.")
+def seeds_needed(differences: ArrayLike, margin: float = 0.0, *, alpha: float = 0.05, power: float = 0.8) -> float:
+    """How many seeds would tell the mean from a margin, if it is where it is estimated.
+
+    Args:
+        differences: [S, M] of at least two seeds, from ``paired_matrix``.
+        margin: what the mean is compared with.
+        alpha: level of the two-sided test; double it for one side.
+        power: probability that the test decides.
+
+    Returns:
+        The smallest number of seeds, at least 2, whose ``minimum_detectable_difference`` is within the distance; inf
+        where a thousand do not suffice, as where the spread over problems alone is too large: then more problems do.
+
+    >>> seeds_needed([[0.0], [1.0], [2.0]])
+    10.0
+    """
+    d = _table(differences)
+    seeds, distance = len(d), abs(float(d.mean()) - margin)
+    v_seed, v_problem, v_rest = _variances(d) if d.shape[1] > 1 else (float(d.var(ddof=1)) / seeds, 0.0, 0.0)
+    of_seeds, of_problems = max(v_seed - v_rest, 0.0) * seeds, max(v_problem - v_rest, 0.0)
+    for number in range(2, 1001):
+        se = np.sqrt((of_seeds + v_rest * seeds) / number + of_problems)
+        if minimum_detectable_difference(se, number - 1, alpha=alpha, power=power) <= distance:
+            return float(number)
+    return float("inf")
+
+
+def _table(values: ArrayLike) -> np.ndarray:
+    """[S, M] without NaN; what has one axis is one seed."""
+    x = np.atleast_2d(np.asarray(values, dtype=float))
+    if x.ndim != 2 or x.size < 2 or np.isnan(x).any():
+        raise ValueError(
+            f"Values of shape {np.shape(values)}, NaN among them or not, make no table of seeds and problems."
+        )
     return x
 
 
-def _resampled_means(x: np.ndarray, rng: np.random.Generator, num_draws: int) -> np.ndarray:
-    """[draws, K]: means over problems drawn with replacement from x [M, K]."""
-    problems = x.shape[0]
-    weights = rng.multinomial(problems, np.full(problems, 1 / problems), size=num_draws)
-    return weights @ x / problems
+def _checked(own: pd.DataFrame, matrix: np.ndarray, what: Hashable) -> np.ndarray:
+    if matrix.size == 0:
+        raise ValueError(f"There is no seed for which {what} were measured.")
+    if np.isnan(matrix).any():
+        raise ValueError(f"A problem was not measured for {what} on each seed; leave it out for all.")
+    return matrix
 
 
-def _sup_quantile(deviations: np.ndarray, se: np.ndarray, level: float) -> float:
-    """The ``level`` quantile over draws of the largest standardised deviation; points without spread do not count."""
-    spread = se > 1e-12
-    if not spread.any():
-        return 0.0
-    return float(np.quantile(np.abs(deviations[:, spread] / se[spread]).max(axis=1), level))
+def _variances(d: np.ndarray) -> tuple[float, float, float]:
+    """V_seed, V_problem and V_rest of ``crossed_interval``."""
+    seeds, problems = d.shape
+    seed_means, problem_means = d.mean(axis=1), d.mean(axis=0)
+    rest = d - seed_means[:, None] - problem_means + d.mean()
+    v_rest = float((rest**2).sum() / ((seeds - 1) * (problems - 1)) / (seeds * problems))
+    return float(seed_means.var(ddof=1) / seeds), float(problem_means.var(ddof=1) / problems), v_rest
 
 
-def _crossed_variance(d: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
-    """Variance of the grand mean of d [S, M, K] and its degrees of freedom, each [K]; see ``paired_seed_band``."""
-    seeds, problems = d.shape[:2]
-    seed_means, problem_means, grand = d.mean(axis=1), d.mean(axis=0), d.mean(axis=(0, 1))
-    rest = d - seed_means[:, None] - problem_means[None] + grand
-    v_rest = (rest**2).sum(axis=(0, 1)) / ((seeds - 1) * (problems - 1)) / (seeds * problems)
-    v_seed = seed_means.var(axis=0, ddof=1) / seeds
-    v_problem = problem_means.var(axis=0, ddof=1) / problems
-    variance = np.maximum(v_seed + v_problem - v_rest, np.maximum(v_seed, v_problem))
-    denominator = v_seed**2 / (seeds - 1) + v_problem**2 / (problems - 1)
-    df = np.divide(variance**2, denominator, out=np.full(variance.shape, seeds - 1.0), where=denominator > 0)
-    df = np.clip(df, seeds - 1, seeds + problems - 2)
+def _around(estimate: float, variance: float, df: float, level: float) -> Interval:
+    from scipy.special import stdtrit
 
-    def half_width(v: np.ndarray, degrees: np.ndarray | int) -> np.ndarray:
-        return distributions.t.ppf((1 + level) / 2, degrees) * np.sqrt(v)
-
-    seeds_alone = half_width(v_seed, seeds - 1) > half_width(variance, df)
-    return np.where(seeds_alone, v_seed, variance), np.where(seeds_alone, seeds - 1, df)
+    se = float(np.sqrt(variance))
+    half = float(stdtrit(df, (1 + level) / 2)) * se
+    return Interval(estimate, estimate - half, estimate + half, se, df)

@@ -107,24 +107,6 @@ def ast_novelty(program: str, references: Iterable[str]) -> float:
     return min((distance for distance in distances if not math.isnan(distance)), default=math.nan)
 
 
-def mean_distance(programs: Iterable[str]) -> float:
-    """Mean ``ast_distance`` over all pairs: how varied a set of proposals is.
-
-    Args:
-        programs: texts; those that do not parse are left out. The cost grows with the square of their number: give a
-            sample of at most a few hundred.
-
-    Returns:
-        In [0, 1]; NaN for fewer than two programs that parse.
-
-    >>> mean_distance(["def f(x):\\n    return x"] * 3)
-    0.0
-    """
-    parsed = [program for program in programs if program_shape(program) is not None]
-    distances = [ast_distance(one, other) for i, one in enumerate(parsed) for other in parsed[:i]]
-    return sum(distances) / len(distances) if distances else math.nan
-
-
 def _depth_first(node: ast.AST) -> Iterable[ast.AST]:
     stack = [node]
     while stack:
