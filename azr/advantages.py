@@ -1,4 +1,5 @@
-"""TRR++: advantages normalised within each of the groups task type x role (AZR, arXiv 2505.03335, section 3.3.5).
+"""TRR++: advantages normalised within each group, task type x role (AZR, arXiv 2505.03335, section 3.3.5), and what a
+row weighs in the loss.
 
 REINFORCE++ puts the return of a response on each of its tokens and whitens over the tokens of a batch; task-relative
 REINFORCE++ does so for each group apart. A response of L tokens therefore weighs L times in the mean and variance.
@@ -15,11 +16,16 @@ import numpy as np
 def task_relative_advantages(
     rewards: np.ndarray, lengths: np.ndarray, groups: np.ndarray, *, by: str = "token"
 ) -> np.ndarray:
-    """Whitened rewards, shape (rows,); every token of a row has its row's advantage.
+    """Whitened rewards A_i, shape (rows,); every token of a row has its row's advantage.
 
-    ``rewards`` (rows,), ``lengths`` (rows,) completion tokens, ``groups`` (rows,) integer labels. ``by="token"`` is
-    AZR's: mean and variance weigh a row by its length, the variance is Bessel-corrected on the token count and has
-    1e-8 added. ``by="sequence"`` weighs rows equally. A group whose rewards are all equal gets zeros.
+    Args:
+        rewards: shape (rows,).
+        lengths: completion tokens, shape (rows,).
+        groups: labels, shape (rows,).
+        by: "token", AZR's: mean and variance weigh a row by its length, the variance is Bessel-corrected on the token
+            count and has 1e-8 added; "sequence": rows weigh alike.
+
+    A group whose rewards are all equal gets zeros.
     """
     advantages = np.zeros(len(rewards))
     for group in np.unique(groups):
@@ -35,19 +41,18 @@ def task_relative_advantages(
     return advantages
 
 
-def group_balance(lengths: np.ndarray, groups: np.ndarray, trained: np.ndarray, by: str = "token") -> np.ndarray:
-    """Factors, shape (rows,), that turn one token mean over the batch into equal weight for each trained group.
+def row_weights(lengths: np.ndarray, groups: np.ndarray, trained: np.ndarray) -> np.ndarray:
+    """What one token of each row weighs in the loss, w_i = 1 / (groups * tokens of the row's group), shape (rows,).
 
-    AZR's micro-batches hold one role of one task type each and weigh equally: inside a group the loss is a token mean,
-    across groups a plain mean. Multiplying the advantages by these factors gives that from a loss divided by the
-    number of tokens of all rows. Rows with ``trained`` False get 0. ``by="sequence"`` makes the mean inside a group one
-    over responses, each the mean over its own tokens: a long response then weighs no more than a short one.
+    Inside a group the loss is thus a mean over tokens, across groups a plain mean: AZR's micro-batches hold one role of
+    one task type each and weigh alike. Rows with ``trained`` False get 0, and their groups do not count.
+
+    >>> row_weights(np.array([1, 3, 5]), np.array([0, 0, 1]), np.array([True, True, True])).tolist()
+    [0.125, 0.125, 0.1]
     """
-    total = float(np.sum(lengths))
+    weights = np.zeros(len(lengths))
     kept = np.unique(groups[trained])
-    factors = np.zeros(len(lengths))
     for group in kept:
         rows = (groups == group) & trained
-        weight = np.sum(lengths[rows]) if by == "token" else rows.sum() * np.asarray(lengths, dtype=float)[rows]
-        factors[rows] = total / (len(kept) * weight)
-    return factors
+        weights[rows] = 1 / (len(kept) * np.sum(lengths[rows]))
+    return weights

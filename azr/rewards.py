@@ -5,6 +5,7 @@
 
 The solver gets 1 for a confirmed answer, -0.5 for a well-formed wrong one, -1 for a malformed response; the proposer -1
 for a malformed or invalid proposal, else its shape's value (AZR, arXiv 2505.03335, eq. 4-6 and the published code).
+Left out: AZR's intrinsic rewards (complexity, diversity), which all of its scripts switch off.
 """
 
 from __future__ import annotations
@@ -18,12 +19,15 @@ WRONG = -0.5
 MALFORMED = -1.0
 """A response without the required form, or a proposal that does not hold."""
 
+ProposerReward = Callable[[np.ndarray], np.ndarray]
+"""Solve rates of valid proposals in [0, 1], shape (n,), to their rewards, shape (n,)."""
+
 
 def _where_learnable(rate: np.ndarray, value: np.ndarray, extreme: float) -> np.ndarray:
     return np.where((rate > 0) & (rate < 1), value, extreme)
 
 
-PROPOSER_REWARDS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+PROPOSER_REWARDS: dict[str, ProposerReward] = {
     # AZR as published in code: 1 - s, and -0.5 where every or no rollout solved the task.
     "learnability": lambda s: _where_learnable(s, 1 - s, WRONG),
     # AZR as in the paper's equation 4: the same with 0 at the extremes.
@@ -41,15 +45,11 @@ PROPOSER_REWARDS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 }
 
 
-def proposer_rewards(
-    solve_rate: np.ndarray, valid: np.ndarray, shape: str = "learnability", bonus: np.ndarray | float = 0.0
-) -> np.ndarray:
-    """Rewards of proposals, shape (n,): ``solve_rate`` in [0, 1] (ignored where not ``valid``), ``valid`` boolean.
-
-    ``bonus`` is added to valid ones: AZR's option ``mean_edit_distance_reward`` combined as a sum.
-    """
-    rate = np.nan_to_num(np.asarray(solve_rate, dtype=float))
-    return np.where(np.asarray(valid, dtype=bool), PROPOSER_REWARDS[shape](rate) + bonus, MALFORMED)
+def proposer_rewards(solve_rate: np.ndarray, valid: np.ndarray, reward: ProposerReward) -> np.ndarray:
+    """Rewards of proposals, shape (n,): ``solve_rate`` in [0, 1] (ignored where not ``valid``), ``valid`` boolean."""
+    rewards = np.full(len(solve_rate), MALFORMED)
+    rewards[valid] = reward(np.asarray(solve_rate, dtype=float)[valid])
+    return rewards
 
 
 def solver_rewards(correct: np.ndarray, well_formed: np.ndarray) -> np.ndarray:

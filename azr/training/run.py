@@ -1,308 +1,253 @@
 """Train one arm with one seed into a run folder; a finished run is left alone, a killed one continues.
 
-``train("selfplay", load_profile("smoke"), seed=0, folder=Path("runs/smoke/selfplay-seed0"))`` writes
+    train("selfplay", arm_profile("selfplay", load_profile("smoke")), 0, Path("runs/smoke/nano/selfplay-seed0"))
 
-    config.json     the profile, method and seed, and a fingerprint of them and of what they train
-    versions.json   packages, Python, machine
-    seeds.jsonl     self-play: the buffer before the first step
-    log.jsonl       one line a step
-    proposals.jsonl self-play: every proposal and its fate
-    checkpoints/    the last two, with the source's (self-play: the buffer), optimizer's and RNG's states
-    adapter/        the final LoRA adapter (``model/`` with full fine-tuning)
-    done.json       written last
-
-Left out: choosing what to train (``azr.training.cli``) and measuring it (``azr.evaluate``).
+What the folder holds stands in ``azr.runs``. Left out: choosing the arm's profile (``azr.arms``) and measuring the run.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import importlib.metadata
-import io
+import inspect
 import json
 import os
 import platform
+import shutil
 import time
 import warnings
-import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
-from safetensors import SafetensorError, safe_open
-from transformers import PrinterCallback, TrainerCallback, TrainerControl, TrainerState
+from accelerate.utils import gather_object
+from accelerate.utils.memory import should_reduce_batch_size
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.trainer_callback import ExportableState
 
+from azr.arms import arm_named, fingerprint
 from azr.buffer import TaskBuffer
-from azr.config import Profile, config_hash
+from azr.config import Profile
 from azr.errors import UserError
-from azr.evaluate import validate
-from azr.files import REMOVE, RETRAIN, read_lines, reading, run_fingerprint
-from azr.metrics.sparsity import sparsity_matrix
-from azr.models import four_bit_settings, load_config, load_model, load_style, resolve
-from azr.progress import Progress
-from azr.prompts.base import PromptStyle
-from azr.rlvr import FixedProblems
-from azr.seeds import run_seeds, write_buffer
+from azr.executor import Executor
+from azr.models.loading import load_config, load_model
+from azr.problems import ProblemSet, load_problems
+from azr.prompts import load_style
+from azr.rewards import ProposerReward
+from azr.runs import Run, keep_steps, read_lines, write_json
 from azr.selfplay import SelfPlay
-from azr.training.engine import engine_settings
-from azr.training.oom import lower_in_loading, lower_in_update, memory_named
 from azr.training.ranks import MainExecutor, join
-from azr.training.sft import WorkedTrainer, steps_of_rows
-from azr.training.trainer import SelfPlayTrainer, grpo_config, sampling_policy, shared_settings
-from azr.world.worked import worked_problems
+from azr.training.record import RecordCallback, record_of_logs
+from azr.training.rlvr import FixedProblems, rlvr_trainer
+from azr.training.seeds import buffer_of_files, seeds_file, write_seeds
+from azr.training.settings import micro_batches, shared_settings
+from azr.training.sft import sft_trainer
+from azr.training.trainer import SelfPlayTrainer
 
-STATE = "source.json"
-"""File in a checkpoint that holds the source's state; written last, so a checkpoint without it is incomplete."""
-ALGORITHM = ("advantages", "buffer", "rewards", "rlvr", "sampling", "selfplay", "tasks", "world/worked")
-"""Modules on whose text a run depends, besides the prompt styles and the trainers."""
-MEMORY_ALONE = ("chunk", "micro_batch", "gradient_checkpointing")
-"""Settings that a run may change on its way: what is computed stays the same but for rounding and chance."""
 PACKAGES = ("torch", "transformers", "peft", "trl", "accelerate", "datasets", "numpy", "tokenizers")
 
 
-def versions() -> dict[str, str]:
-    """What ran: packages, Python, processor, threads."""
-    packages = {name: importlib.metadata.version(name) for name in PACKAGES}
-    machine = {"python": platform.python_version(), "system": platform.system(), "processor": platform.machine()}
-    return packages | machine | {"threads": str(torch.get_num_threads())}
+def train(
+    arm: str,
+    profile: Profile,
+    seed: int,
+    folder: Path,
+    seed_files: Sequence[Path] = (),
+    proposer_reward: ProposerReward | None = None,
+    progress: bool = True,
+) -> Run:
+    """Train ``arm`` with its profile (``azr.arms.arm_profile``) and return the run in ``folder``.
 
-
-def write_json(path: Path, value: Any) -> None:
-    """Write a JSON file so that it is either whole or absent."""
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(json.dumps(value, indent=1) + "\n")
-    temporary.replace(path)
-
-
-def fingerprint(method: str, profile: Profile, seed: int, seed_files: Sequence[Path] = ()) -> str:
-    """Names everything that a run depends on: its settings, the model's weights, and the code of the algorithm."""
-    package = Path(__file__).parent.parent
-    files = [package / f"{name}.py" for name in ALGORITHM]
-    files += sorted(package.glob("prompts/*.py")) + [package / "training" / name for name in ("sft.py", "trainer.py")]
-    code = {str(path.relative_to(package)): path.read_text() for path in files}
-    weights = Path(resolve(profile.model.name)) / "model.safetensors"
-    stamp = config_hash(weights.read_bytes().hex()) if weights.exists() else profile.model.name
-    sections = [dataclasses.asdict(section) for section in (profile.model, profile.rollout, profile.train)]
-    settings = [{k: v for k, v in section.items() if k not in MEMORY_ALONE} for section in sections]
-    settings.append({"validation_problems": profile.evaluation.validation_problems})
-    seeds = [config_hash(file.read_bytes().hex()) for file in seed_files]
-    return config_hash(method, seed, *settings, code, stamp, *seeds)
-
-
-def last_checkpoint(folder: Path) -> Path | None:
-    """The newest complete checkpoint in ``folder``. Raises UserError where a file of it is damaged."""
-    complete = [path for path in folder.glob("checkpoint-*") if (path / STATE).exists()]
-    newest = max(complete, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
-    torn = next((file for file in sorted(newest.iterdir()) if not _is_whole(file)), None) if newest else None
-    if newest and torn:
-        raise UserError(f"{torn} is damaged: {_without(newest)}.")
-    return newest
-
-
-def _is_whole(file: Path) -> bool:
-    """Whether a file of a checkpoint is as long as it says; nothing of its size is read."""
-    try:
-        if file.suffix == ".safetensors":
-            with safe_open(file, framework="pt"):
-                return True
-        if file.suffix == ".json":
-            json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, SafetensorError):
-        return False
-    return file.suffix not in (".pt", ".pth") or zipfile.is_zipfile(file)
-
-
-def _without(checkpoint: Path) -> str:
-    """What helps where a checkpoint is damaged."""
-    return f"remove the folder {checkpoint} and run the same command again, which goes on from the one before"
-
-
-def keep_steps(file: Path, last: int) -> None:
-    """Drop the lines of a log after step ``last``, and a torn last one, so that a resumed run does not repeat them."""
-    if not file.exists():
-        return
-    kept = []
-    with reading(file, RETRAIN):
-        lines = file.read_text().splitlines()
-        for number, line in enumerate(lines, 1):
-            try:
-                row = json.loads(line)
-            except json.JSONDecodeError:
-                if number < len(lines):  # what comes after it would be lost
-                    raise
-                break
-            if row["step"] <= last:
-                kept.append(line)
-    temporary = file.with_name(file.name + ".tmp")
-    temporary.write_text("".join(line + "\n" for line in kept))
-    temporary.replace(file)
-
-
-class RunCallback(TrainerCallback):
-    """Saves the source's state with each checkpoint, measures on validation problems, and reports progress."""
-
-    def __init__(self, name: str, profile: Profile, style: PromptStyle, executor: MainExecutor) -> None:
-        self.name, self.profile, self.style, self.executor = name, profile, style, executor
-        self.trainer: SelfPlayTrainer | WorkedTrainer | None = None
-
-    def on_train_begin(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        stream = None if state.is_world_process_zero else io.StringIO()
-        self.progress = Progress(self.name, args.max_steps, state.global_step, stream)
-
-    def on_step_end(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        every, trainer = self.profile.train.validate_every, self.trainer
-        assert trainer is not None
-        trainer.end_update()
-        if every and (state.global_step % every == 0 or state.global_step == args.max_steps):
-            trainer.record["validation"] = measure_validation(trainer, self.style, self.executor, self.profile)
-            if self.profile.model.full:
-                trainer.record["sparsity"] = measure_sparsity(trainer, self.profile)
-        self.progress.update(state.global_step, trainer.note)
-
-    def on_save(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        assert self.trainer is not None
-        self.trainer.accelerator.wait_for_everyone()  # the others' parts of the checkpoint
-        if state.is_world_process_zero:
-            folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-            source = getattr(self.trainer, "source", None)
-            write_json(folder / STATE, source.state() if source else [])
-
-    def on_train_end(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        self.progress.close()
-
-
-def measure_validation(
-    trainer: SelfPlayTrainer | WorkedTrainer, style: PromptStyle, executor: MainExecutor, profile: Profile
-) -> dict[str, float]:
-    """Validation accuracy of the model as it is; leaves the random state as it was."""
-    model = trainer.accelerator.unwrap_model(trainer.model)
-    random_state = torch.get_rng_state()
-    model.eval()
-    with sampling_policy(trainer):
-        scores = validate(model, trainer.processing_class, style, executor, profile.evaluation, profile.rollout)
-    model.train()
-    torch.set_rng_state(random_state)
-    return scores
-
-
-def measure_sparsity(trainer: SelfPlayTrainer | WorkedTrainer, profile: Profile) -> dict[str, float]:
-    """Update sparsity of full fine-tuning so far (RQ4), by ``dtype/tolerance``, per element; empty where there is
-    nothing to compare with: sharded weights, or a base that is not a folder here.
+    Self-play starts from ``seed_files`` (AZR's format) if there are any, else from the identity function;
+    ``proposer_reward`` takes the place of the profile's. A run whose inputs have changed is kept beside the new one
+    under another name. Under ``accelerate launch`` every process calls this with the same arguments. Raises UserError
+    for what cannot be trained, before anything is made or moved.
     """
-    base = Path(resolve(profile.model.name))
-    if not base.is_dir() or trainer.accelerator.num_processes > 1:
-        return {}
-    matrix = sparsity_matrix(base, trainer.accelerator.unwrap_model(trainer.model).state_dict())
-    rows = matrix[matrix.granularity == "element"]
-    return {f"{row.dtype}/{row.tolerance}": row.sparsity for row in rows.itertuples()}
-
-
-def train(method: str, profile: Profile, seed: int, folder: Path, seed_files: Sequence[Path] = ()) -> Path:
-    """Train ``method`` and return ``folder``; see the module's docstring for what it holds afterwards.
-
-    Self-play starts from ``seed_files`` (AZR's format, see ``azr.seeds``) if there are any, else from the identity
-    function. A run whose inputs changed since is kept beside the new one under another name. Under ``accelerate
-    launch`` every process calls this with the same arguments (see ``azr.training.ranks``).
-    """
-    load_config(profile.model.name)  # what is missing is said before a folder is made or a finished run moved
-    engine_settings(profile.engine)
-    shared_settings(profile, profile.rollout.rows, seed, folder)
-    if profile.model.four_bit:
-        four_bit_settings(profile.model.dtype)
-    ranks = join()
+    run, ranks = Run(folder), join()
     if ranks.is_main_process:
-        _prepare(method, profile, seed, folder, seed_files)
+        _prepare(run, arm, profile, seed, seed_files, proposer_reward)
     ranks.wait_for_everyone()
-    if (folder / "done.json").exists():
-        return folder
+    if run.done:
+        return run
+    torch.set_num_threads(profile.threads)
     began = time.monotonic()
-    with MainExecutor(min(2, os.cpu_count() or 1), ranks) as executor:
-        with memory_named(lambda: lower_in_loading(profile)):
-            trainer = _trainer(method, profile, seed, folder, executor)
+    method = arm_named(arm).method
+    problem_set = None if method == "selfplay" else _problems(profile)
+    workers = min(2, os.cpu_count() or 1)
+    open_executor = problem_set.open_executor if problem_set else Executor
+    # Each process grades what it sampled itself where TRL trains; else all need the same, which one process finds out.
+    alone = ranks.is_main_process or method == "rlvr"
+    with open_executor(workers) if alone else nullcontext() as own:
+        trainer = _trainer(run, method, profile, seed, MainExecutor(own), problem_set, proposer_reward, progress)
         checkpoint = last_checkpoint(folder / "checkpoints")
         step = int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0
         if ranks.is_main_process:
             for name in ("log.jsonl", "proposals.jsonl"):
                 keep_steps(folder / name, step)
-        if method == "selfplay":
-            _fill_buffer(trainer, folder, checkpoint)
-        if checkpoint and step >= profile.train.steps:  # killed after its last step
-            trainer._load_from_checkpoint(str(checkpoint))
-        else:
-            with memory_named(lambda: lower_in_update(profile)):
-                trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    final = folder / ("model" if profile.model.full else "adapter")
-    trainer.save_model(str(final))
+        try:
+            if method == "selfplay":
+                _seed(run, trainer, profile, seed)
+            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        except (RuntimeError, MemoryError) as error:
+            if not (isinstance(error, torch.OutOfMemoryError | MemoryError) or should_reduce_batch_size(error)):
+                raise
+            raise UserError(
+                f"Out of memory: lower rollout.chunk ({profile.rollout.chunk} responses sampled side by side) or "
+                f"train.micro_batch ({profile.train.micro_batch} rows in a forward pass) by --set; the same command "
+                "then goes on from the last checkpoint."
+            ) from error
+    trainer.save_model(str(folder / ("model" if profile.model.full else "adapter")))
     ranks.wait_for_everyone()
     if ranks.is_main_process:
-        write_json(folder / "done.json", {"seconds": round(time.monotonic() - began, 1), "steps": profile.train.steps})
-    return folder
+        write_json(folder / "done.json", {"seconds": round(time.monotonic() - began, 1), "steps": profile.steps})
+    return run
 
 
-def _prepare(method: str, profile: Profile, seed: int, folder: Path, seed_files: Sequence[Path]) -> None:
-    """Make room for a run whose inputs changed, and say in the folder what it will hold.
-
-    Seed files are read before that, since they may be refused: then everything is as it was.
-    """
-    stamp = fingerprint(method, profile, seed, seed_files)
-    config_file = folder / "config.json"
-    changed = config_file.exists() and run_fingerprint(folder) != stamp
-    if (folder / "done.json").exists() and not changed:
+def _prepare(
+    run: Run, arm: str, profile: Profile, seed: int, seed_files: Sequence[Path], reward: ProposerReward | None
+) -> None:
+    """Refuse what cannot be trained, make room for a run whose inputs changed, and say what the folder will hold."""
+    method, record = arm_named(arm).method, run.record
+    own = inspect.getsource(reward) if reward else ""
+    stamp = fingerprint(arm, profile, seed, seed_files, own)
+    if run.is_current(stamp):
         return
-    buffer = run_seeds(seed_files) if seed_files else None
-    if changed:
-        folder.rename(folder.with_name(f"{folder.name}.old-{time.strftime('%Y%m%d-%H%M%S')}"))
-    folder.mkdir(parents=True, exist_ok=True)
-    config = {"method": method, "seed": seed, "fingerprint": stamp, "profile": dataclasses.asdict(profile)}
-    write_json(config_file, config | {"seed_files": [file.name for file in seed_files]})
-    write_json(folder / "versions.json", versions())
+    load_config(profile.model.name)
+    shared_settings(profile, seed, run.folder)
+    if method in ("sft", "rlvr"):
+        micro_batches(profile)
+    buffer = buffer_of_files(seed_files) if seed_files else None
+    settings = json.loads(profile.model_dump_json())
+    if record and record["fingerprint"] != stamp:
+        old = run.folder.with_name(f"{run.folder.name}.old-{time.strftime('%Y%m%d-%H%M%S')}")
+        changed = _differences(record["settings"], settings)
+        why = ", ".join(changed) or "the weights, the seed files, the reward or azr's algorithm"
+        print(f"{run.folder} was trained otherwise ({why} changed): it is kept as {old.name}.", flush=True)
+        run.folder.rename(old)
+    run.folder.mkdir(parents=True, exist_ok=True)
+    record = {"arm": arm, "method": method, "seed": seed, "settings": settings, "fingerprint": stamp}
+    files = [file.name for file in seed_files]
+    write_json(run.folder / "run.json", record | {"versions": versions(), "seed_files": files, "proposer_reward": own})
     if buffer:
-        write_buffer(folder / "seeds.jsonl", buffer)
+        write_seeds(run.folder / "seeds.jsonl", buffer)
+
+
+def _differences(before: Mapping[str, Any], after: Mapping[str, Any], above: str = "") -> list[str]:
+    """The dotted names of settings that differ."""
+    names: list[str] = []
+    for name in dict.fromkeys([*before, *after]):
+        one, other = before.get(name), after.get(name)
+        if isinstance(one, Mapping) and isinstance(other, Mapping):
+            names += _differences(one, other, f"{above}{name}.")
+        elif one != other:
+            names.append(above + name)
+    return names
+
+
+def versions() -> dict[str, str]:
+    """What ran: packages, Python, processor."""
+    packages = {name: importlib.metadata.version(name) for name in PACKAGES}
+    return packages | {"python": platform.python_version(), "system": platform.system(), "cpu": platform.machine()}
+
+
+def last_checkpoint(folder: Path) -> Path | None:
+    """The newest complete checkpoint in ``folder``: ``trainer_state.json`` is written last."""
+    for path in sorted(folder.glob("checkpoint-*"), key=lambda path: -int(path.name.rpartition("-")[2])):
+        try:
+            json.loads((path / "trainer_state.json").read_text())
+        except (OSError, ValueError):
+            continue
+        return path
+    return None
+
+
+def _problems(profile: Profile) -> ProblemSet:
+    return load_problems(profile.problems.train, limit=profile.problems.train_size)
 
 
 def _trainer(
-    method: str, profile: Profile, seed: int, folder: Path, executor: MainExecutor
-) -> SelfPlayTrainer | WorkedTrainer:
+    run: Run,
+    method: str,
+    profile: Profile,
+    seed: int,
+    executor: MainExecutor,
+    problem_set: ProblemSet | None,
+    proposer_reward: ProposerReward | None,
+    progress: bool,
+) -> Trainer:
     os.environ["TRL_EXPERIMENTAL_SILENCE"] = "1"  # we know that rollout_func is experimental
     warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
-    warnings.filterwarnings("ignore", message=".*pin_memory.*")
     transformers.set_seed(seed)  # the adapter's initial weights
-    model, tokenizer = load_model(profile.model.name, profile.model.weights, four_bit=profile.model.four_bit)
+    model, tokenizer = load_model(profile.model.name, profile.model.weights)
     style = load_style(profile.model.prompt_style, tokenizer)
-    callback = RunCallback(folder.name, profile, style, executor)
-    trainer: SelfPlayTrainer | WorkedTrainer
+    common = profile, seed, run.folder
+    compose: Callable = lambda step, logs: (record_of_logs(step, logs), [])  # noqa: E731
     if method == "sft":
-        steps = steps_of_rows(worked_problems(profile.train.problems), style, tokenizer, profile, seed)
-        trainer = WorkedTrainer(model, tokenizer, steps, profile, seed, folder, [callback])
+        trainer = sft_trainer(model, tokenizer, problem_set, style, *common)
+    elif method == "rlvr":
+        trainer = rlvr_trainer(
+            model, tokenizer, problem_set, style, lambda a: problem_set.grade(a, style, executor.own), *common
+        )
     else:
-        source: SelfPlay | FixedProblems
-        if method == "rlvr":
-            tasks = [worked.task for worked in worked_problems(profile.train.problems)]
-            source = FixedProblems(tasks, profile.rollout, style, executor, seed)
+        if method == "selfplay":
+            train = profile.train
+            reward = proposer_reward or train.proposer_reward
+            source = SelfPlay(profile.rollout, style, executor, seed, train.proposer, reward)
         else:
-            source = SelfPlay(profile.rollout, style, executor, seed, profile.train)
-        args = grpo_config(profile, source.rows_per_step, seed, folder / "checkpoints")
-        trainer = SelfPlayTrainer(model, tokenizer, source, profile, args, folder / "log.jsonl", [callback])
+            grade = lambda a: executor.shared(lambda own: problem_set.grade(a, style, own))  # noqa: E731
+            source = FixedProblems(problem_set, style, grade, profile.rollout.rows, seed)
+        trainer = SelfPlayTrainer(model, tokenizer, source, *common)
+        compose = lambda step, logs: (trainer.record, [fate.to_json() for fate in trainer.result.fates])  # noqa: E731
+        if method == "selfplay":
+            trainer.add_callback(BufferCallback(source))
     trainer.remove_callback(PrinterCallback)  # the log has it all
-    callback.trainer = trainer
+    trainer.add_callback(RecordCallback(run, compose, progress))
+    if not profile.model.full:
+        trainer.add_callback(KeepCallback(run, profile))
     return trainer
 
 
-def _fill_buffer(trainer: SelfPlayTrainer, folder: Path, checkpoint: Path | None) -> None:
-    """The buffer of the checkpoint, else of the run's seeds, else seeded by the untrained model."""
-    source, seeds = trainer.source, folder / "seeds.jsonl"
+def _seed(run: Run, trainer: SelfPlayTrainer, profile: Profile, seed: int) -> None:
+    """The buffer before the first step: of the run, else of a run beside it, else proposed by the untrained model."""
+    source, own, shared = trainer.source, run.folder / "seeds.jsonl", seeds_file(run.folder, profile, seed)
     assert isinstance(source, SelfPlay)
-    if checkpoint:
-        with reading(checkpoint / STATE, _without(checkpoint)):
-            source.buffer = TaskBuffer.from_json(json.loads((checkpoint / STATE).read_text()))
-        return
-    if not seeds.exists():
-        transformers.set_seed(trainer.args.seed * 100_003)
-        source.seed_buffer(trainer.generate)
-        if trainer.accelerator.is_main_process:
-            write_buffer(seeds, source.buffer)
-        trainer.accelerator.wait_for_everyone()
-    with reading(seeds, f"{REMOVE}run the same command again"):
-        source.buffer = TaskBuffer.from_json(read_lines(seeds))
+    if not all(gather_object([own.exists() or shared.exists()])):
+        source.seed_buffer(trainer.policy)
+        if trainer.is_world_process_zero():
+            write_seeds(shared, source.buffer)
+    if trainer.is_world_process_zero() and not own.exists():
+        shutil.copyfile(shared, own)
+    trainer.accelerator.wait_for_everyone()
+    source.buffer = TaskBuffer.from_json(read_lines(own))
+
+
+class BufferCallback(TrainerCallback, ExportableState):
+    """Keeps self-play's buffer in ``trainer_state.json`` of each checkpoint, and takes it up from there."""
+
+    def __init__(self, source: SelfPlay) -> None:
+        self.source = source
+
+    def state(self) -> dict[str, Any]:
+        """What the checkpoint keeps."""
+        return {"args": {}, "attributes": {"buffer": self.source.buffer.to_json()}}
+
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """``state`` is the checkpoint's in a run that goes on, else it was made from the seeds."""
+        rows = state.stateful_callbacks[type(self).__name__]["attributes"]["buffer"]
+        self.source.buffer = TaskBuffer.from_json(rows)
+
+
+class KeepCallback(TrainerCallback):
+    """Keeps the adapter after the steps that are measured later; the last one is the run's own."""
+
+    def __init__(self, run: Run, profile: Profile) -> None:
+        self.run, self.steps = run, set(profile.kept_steps) - {0, profile.steps}
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: Any, **_: Any
+    ) -> None:
+        """Save it where it is due."""
+        if state.global_step in self.steps and state.is_world_process_zero:
+            model.save_pretrained(self.run.folder / "adapters" / f"step-{state.global_step}")

@@ -1,188 +1,93 @@
-"""TRL's GRPOTrainer, given self-play's rollouts and TRR++ advantages.
+"""The update of self-play: TRR++, written out from the rewards to the loss.
 
-``rollout_func`` hands generation over to a source of rows (``azr.selfplay.SelfPlay``, ``azr.rlvr.FixedProblems``),
-which calls the trainer back to sample, so transformers and vLLM both work. Two things differ from GRPO: advantages
-are whitened within task type x role instead of per prompt, and each of the six groups weighs the same in the loss
-(both by replacing ``advantages`` in what TRL prepares). Loss, clipping, optimizer, LoRA, checkpoints and trackers are
-TRL's.
+Known from GRPO (``trl.GRPOTrainer``, the arm ``rlvr``), it deviates from it in this:
+
+1. A step's rows come from a source (``azr.selfplay.SelfPlay``, ``azr.training.rlvr.FixedProblems``), not from a data
+   set with several responses to each prompt.
+2. Advantages are whitened over the tokens of a task type and role, not over the responses to one prompt.
+3. Each of the six groups weighs the same in the loss, a token mean within it; in GRPO all tokens weigh the same.
+4. There is one update for each batch of rows, so that the ratio of new to old policy is 1 where its gradient is taken:
+   clipping does nothing and is left out, and the gradient is REINFORCE's.
+5. There is neither a KL term nor a reference model nor an entropy bonus (in TRL, too, they are off by default).
+
+With rows i in groups g(i), prompts x_i, responses y_i of |y_i| tokens and advantages A_i the loss that is minimised is
+
+    L(theta) = - sum_i w_i A_i sum_t log pi_theta(y_it | x_i, y_i<t),     w_i = 1 / (G sum_{j: g(j) = g(i)} |y_j|)
+
+where G is the number of trained groups. Left out: optimizer, schedule, clipping of the gradient, checkpoints and
+several processes, which are ``transformers.Trainer``'s by its public methods.
 """
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import torch
-import transformers
-from accelerate.utils import DistributedType
+from accelerate.utils import gather_object
 from datasets import Dataset
-from peft import LoraConfig, PeftModel
-from peft.tuners.lora import LoraLayer
+from peft import get_peft_model
 from torch import nn
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainerCallback
-from trl import GRPOConfig, GRPOTrainer
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainingArguments, default_data_collator
 
-from azr.advantages import group_balance, task_relative_advantages
-from azr.config import ModelConfig, Profile
-from azr.errors import UserError
-from azr.sampling import Completion, encode_prompt, respond
-from azr.selfplay import GROUPS, Generate, StepResult
-from azr.tasks import Role
-from azr.training.engine import engine_settings, tracker_settings
-from azr.training.oom import lower_in_sampling, memory_named
-from azr.training.ranks import SEED_STRIDE, dealt, on_cpu, processes, sampled_together, summed
+from azr.advantages import row_weights, task_relative_advantages
+from azr.config import Profile
+from azr.models.sampling import Completion
+from azr.selfplay import Generate, StepResult
+from azr.training.policy import Policy
+from azr.training.ranks import processes
+from azr.training.record import record_of_rows
+from azr.training.settings import lora_config, shared_settings
 
 
 class Source(Protocol):
     """Where a step's rows come from."""
 
-    @property
-    def rows_per_step(self) -> int:
-        """Rows that every step returns."""
-        ...
-
     def step(self, step: int, generate: Generate, generate_from_base: Generate) -> StepResult:
         """Rows of a step, from 1, sampled with ``generate``, or from the untrained model with the other one."""
         ...
 
-    def state(self) -> list[dict[str, Any]]:
-        """What a checkpoint must keep of it, as JSON rows."""
-        ...
 
+def policy_loss(
+    log_probs: torch.Tensor, row: torch.Tensor, advantages: torch.Tensor, weights: torch.Tensor
+) -> torch.Tensor:
+    """L(theta) = - sum_i w_i A_i sum_t log pi(y_it | x_i, y_i<t), a scalar.
 
-def lora_config(model: ModelConfig) -> LoraConfig | None:
-    """PEFT's configuration of the adapter; None for full fine-tuning."""
-    if model.full:
-        return None
-    return LoraConfig(
-        r=model.lora_rank, lora_alpha=model.lora_alpha, target_modules="all-linear", task_type="CAUSAL_LM"
-    )
-
-
-def rollout_reward(completions: list[Any], reward: list[float], **_: Any) -> list[float]:
-    """TRL's reward function: the rewards were settled during the rollout."""
-    return reward
-
-
-def flat(record: dict[str, Any], above: str = "") -> dict[str, float]:
-    """The numbers of a step's record under names with slashes, as trackers want them.
-
-    >>> flat({"step": 1, "tasks": {"deduction": {"valid": 0.5, "rejected": {}}}})
-    {'step': 1, 'tasks/deduction/valid': 0.5}
+    ``log_probs`` and ``row`` have the shape (tokens,) of all responses one after another: each token's log-probability
+    and the row that it belongs to; ``advantages`` and ``weights`` have the shape (rows,).
     """
-    numbers: dict[str, float] = {}
-    for key, value in record.items():
-        if isinstance(value, dict):
-            numbers |= flat(value, f"{above}{key}/")
-        elif isinstance(value, int | float):
-            numbers[f"{above}{key}"] = value
-    return numbers
+    return -((weights * advantages)[row] * log_probs).sum()
 
 
-def group_name(group: int) -> str:
-    """``deduction/solver`` and so on."""
-    task_type, role = GROUPS[group]
-    return f"{task_type}/{role}"
+def token_statistics(
+    model: nn.Module, completions: Sequence[Completion], temperature: float = 1.0
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """log pi of each response token, its row, and the entropy of the whole distribution there; each of shape (tokens,).
 
-
-@contextmanager
-def merged_adapter(model: nn.Module) -> Iterator[None]:
-    """Generate with the LoRA adapter merged into the weights, which is two to three times as fast on a small model.
-
-    Afterwards the weights are exactly what they were: subtracting the adapter again would leave rounding errors, and a
-    resumed run would differ. Does nothing for a model without an adapter, or in 4 bits.
+    Rows are padded on the right, where a causal model does not look, so that no mask is needed; logits are computed
+    in the columns of response tokens alone. Entropies, in nats, carry no gradient.
     """
-    if not isinstance(model, PeftModel) or getattr(model.get_base_model(), "is_quantized", False):
-        yield
-        return
-    layers = [module for module in model.modules() if isinstance(module, LoraLayer)]
-    weights = [layer.get_base_layer().weight for layer in layers]
-    saved = [weight.detach().clone() for weight in weights]
-    model.merge_adapter()
-    try:
-        yield
-    finally:
-        model.unmerge_adapter()
-        with torch.no_grad():
-            for weight, before in zip(weights, saved, strict=True):
-                weight.copy_(before)
+    rows = [c.prompt_ids + c.ids for c in completions]
+    width = max(map(len, rows))
+    device = next(model.parameters()).device
+    ids = torch.tensor([row + [0] * (width - len(row)) for row in rows], device=device)
+    row = torch.tensor([i for i, c in enumerate(completions) for _ in c.ids], device=device)
+    before = [t - 1 for c in completions for t in range(len(c.prompt_ids), len(c.prompt_ids) + len(c.ids))]
+    columns, column = torch.unique(torch.tensor(before, device=device), return_inverse=True)
+    logits = model(input_ids=ids, logits_to_keep=columns, use_cache=False).logits[row, column].float()
+    distribution = torch.log_softmax(logits / temperature, dim=-1)
+    token = torch.tensor([token for c in completions for token in c.ids], device=device)
+    with torch.no_grad():
+        entropies = torch.cat([-(part.exp() * part).sum(-1) for part in distribution.split(1024)])
+    return distribution.gather(-1, token[:, None])[:, 0], row, entropies
 
 
-def holds_whole_weights(trainer: Trainer) -> bool:
-    """Whether each process holds all weights itself."""
-    whole = (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU)
-    return trainer.accelerator.distributed_type in whole
-
-
-def sampling_policy(trainer: Trainer) -> AbstractContextManager[None]:
-    """The model as it samples: with its adapter merged, unless its weights are sharded."""
-    whole = holds_whole_weights(trainer)
-    return merged_adapter(trainer.accelerator.unwrap_model(trainer.model)) if whole else nullcontext()
-
-
-def append_rows(trainer: Trainer, file: Path, rows: Iterable[dict[str, Any]]) -> None:
-    """Add JSON lines to a file of the run; one process does it."""
-    if trainer.accelerator.is_main_process:
-        with file.open("a") as stream:
-            stream.writelines(json.dumps(row) + "\n" for row in rows)
-
-
-def shared_settings(profile: Profile, rows: int, seed: int, folder: Path) -> dict[str, Any]:
-    """What TRL's configurations of all methods have in common: one update of ``rows`` responses a step."""
-    train = profile.train
-    passes, left_over = divmod(rows, train.micro_batch * processes())
-    if left_over:
-        shared = f" on {processes()} processes" if processes() > 1 else ""
-        raise UserError(f"train.micro_batch {train.micro_batch}{shared} does not divide the {rows} rows of a step.")
-    bf16 = profile.model.dtype == "bfloat16"
-    return {
-        "output_dir": str(folder),
-        "max_steps": train.steps,
-        "per_device_train_batch_size": train.micro_batch,
-        "gradient_accumulation_steps": passes,
-        "learning_rate": train.full_learning_rate if profile.model.full else train.learning_rate,
-        "lr_scheduler_type": "constant",
-        "weight_decay": train.weight_decay,
-        "max_grad_norm": train.max_grad_norm,
-        "save_strategy": "steps",
-        "save_steps": train.save_every,
-        "save_total_limit": 2,
-        "logging_steps": 1,
-        "disable_tqdm": True,
-        "gradient_checkpointing": train.gradient_checkpointing,
-        "bf16": bf16,
-        "use_cpu": on_cpu() or (bf16 and not torch.cuda.is_available()),
-        "seed": seed,
-        "data_seed": seed,
-    } | tracker_settings(profile.engine)
-
-
-def grpo_config(profile: Profile, rows: int, seed: int, folder: Path, **changes: Any) -> GRPOConfig:
-    """TRL's configuration of self-play and RLVR: on-policy, token mean, no KL."""
-    shared = shared_settings(profile, rows, seed, folder)
-    settings: dict[str, Any] = {
-        "steps_per_generation": shared["gradient_accumulation_steps"],
-        "num_generations": 2,  # TRL's smallest; prompts are the rollout's own and its grouping is replaced
-        "max_completion_length": profile.rollout.max_new_tokens,
-        "temperature": profile.rollout.temperature,
-        "top_k": 0,
-        "loss_type": "dapo",
-        "scale_rewards": "none",
-        "beta": 0.0,
-        "shuffle_dataset": False,
-    }
-    if profile.train.proposer == "base" and profile.engine.name != "transformers":
-        raise UserError("The base proposes by switching the adapter off, which vLLM cannot: engine.name=transformers.")
-    return GRPOConfig(**(shared | settings | engine_settings(profile.engine) | changes))
-
-
-class SelfPlayTrainer(GRPOTrainer):
-    """A GRPOTrainer whose rollouts come from a Source and whose advantages are TRR++."""
+class SelfPlayTrainer(Trainer):
+    """A ``transformers.Trainer`` each of whose steps is a rollout and one update on it."""
 
     def __init__(
         self,
@@ -190,179 +95,100 @@ class SelfPlayTrainer(GRPOTrainer):
         tokenizer: PreTrainedTokenizerBase,
         source: Source,
         profile: Profile,
-        args: GRPOConfig,
-        log_file: Path,
-        callbacks: Sequence[TrainerCallback] = (),
+        seed: int,
+        folder: Path,
+        **changes: Any,
     ) -> None:
-        self.source, self.profile, self.log_file = source, profile, log_file
-        self.record: dict[str, Any] = {}
-        self._token_sums = np.zeros((len(GROUPS), 3))  # per group: -log p, entropy, tokens
-        super().__init__(
-            model=model,
-            reward_funcs=rollout_reward,
-            args=args,
-            train_dataset=Dataset.from_dict({"prompt": [""] * (source.rows_per_step * max(1, args.max_steps))}),
-            processing_class=tokenizer,
-            peft_config=lora_config(profile.model),
-            rollout_func=self._roll_out,
-            callbacks=list(callbacks),
+        lora = lora_config(profile.model)
+        args = TrainingArguments(
+            **shared_settings(profile, seed, folder),
+            per_device_train_batch_size=1,
+            remove_unused_columns=False,
+            ddp_find_unused_parameters=False,
+            ddp_broadcast_buffers=False,
+            **changes,
         )
-        if self.accelerator.distributed_type == DistributedType.FSDP:
-            # accelerate's FSDP2 leaves no mark by which transformers' generation would keep the processes in step
-            base = self.model.get_base_model() if isinstance(self.model, PeftModel) else self.model
-            base._is_fsdp_managed_module = True
+        super().__init__(
+            model=get_peft_model(model, lora) if lora else model,
+            args=args,
+            train_dataset=Dataset.from_dict({"step": range(profile.steps * processes())}),  # a counter, nothing else
+            data_collator=default_data_collator,
+            processing_class=tokenizer,
+        )
+        self.source, self.profile = source, profile
+        self.policy = Policy(self, profile, seed)
+        self._tokens: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
 
-    def generate(self, prompts: Sequence[str]) -> list[Completion]:
-        """Sample one completion per prompt from the policy as it is, each process its share."""
-        with nullcontext() if self.use_vllm else sampling_policy(self):
-            return self._generate_together(prompts)
-
-    def generate_from_base(self, prompts: Sequence[str]) -> list[Completion]:
-        """The same from the untrained model: the adapter is switched off."""
-        with self.accelerator.unwrap_model(self.model).disable_adapter():
-            return self._generate_together(prompts)
-
-    def _generate_together(self, prompts: Sequence[str]) -> list[Completion]:
-        prompt_ids = [encode_prompt(self._tokenizer, prompt) for prompt in prompts]
-        with memory_named(lambda: lower_in_sampling(self.profile)):
-            responses = sampled_together(prompt_ids, self._sample, self.accelerator.state)
-        texts = self._tokenizer.batch_decode(responses, skip_special_tokens=True)
-        return [Completion(*row) for row in zip(prompt_ids, responses, texts, strict=True)]
-
-    def _sample(self, prompt_ids: list[list[int]]) -> list[list[int]]:
-        """Responses of the model as it is: by TRL where vLLM samples or weights are sharded, else by our own sampler,
-        which reads a prompt once for all its rollouts.
-        """
-        if self.use_vllm:
-            return self._generate_single_turn(prompt_ids, None, {}, num_generations=1)[0]
-        chunk = self.profile.rollout.chunk
-        sample = self._sample_here if holds_whole_weights(self) else self._sample_sharded
-        return [row for at in range(0, len(prompt_ids), chunk) for row in sample(prompt_ids[at : at + chunk])]
-
-    def _sample_sharded(self, prompt_ids: list[list[int]]) -> list[list[int]]:
-        return self._generate_single_turn(prompt_ids, None, {}, num_generations=1)[0]
-
-    def _sample_here(self, prompt_ids: list[list[int]]) -> list[list[int]]:
-        model = self.accelerator.unwrap_model(self.model)
-        model.eval()  # gradient checkpointing would keep no cache
-        try:
-            with self.accelerator.autocast():  # full training holds its weights in fp32
-                return respond(
-                    model, self._tokenizer, prompt_ids, self.args.max_completion_length, self.args.temperature
-                )
-        finally:
-            model.train()
-
-    def _roll_out(self, prompts: list[str], trainer: GRPOTrainer) -> dict[str, list[Any]]:
+    def training_step(
+        self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: torch.Tensor | int | None = None
+    ) -> torch.Tensor:
+        """One step of the algorithm; its gradients are left in the parameters."""
         step = self.state.global_step + 1
-        own = SEED_STRIDE * self.accelerator.process_index
-        transformers.set_seed(self.args.seed * 100_003 + step + own)  # a resumed step samples what it would have
-        self._step_began = time.perf_counter()
-        self.result = self.source.step(step, self.generate, self.generate_from_base)
-        self.result.rows.sort(key=lambda row: (row.group, row.length))  # like lengths side by side: less padding
-        self._mine = dealt(len(self.result.rows), self.args.per_device_train_batch_size, self.accelerator.state)
-        rows = [self.result.rows[i] for i in self._mine]
-        return {
-            "prompt_ids": [row.completion.prompt_ids for row in rows],
-            "completion_ids": [row.completion.ids for row in rows],
-            "logprobs": None,  # type: ignore[dict-item]
-            "reward": [row.reward for row in rows],
-        }
 
-    def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
-        output = super()._generate_and_score_completions(inputs)
+        # 1. Roll out with the policy as it is.
+        self.result = self.source.step(step, self.policy, self.policy.of_base)
+        began = time.perf_counter()
         rows = self.result.rows
-        groups = np.array([row.group for row in rows])
-        rewards = np.array([row.reward for row in rows])
-        lengths = np.array([len(row.completion.ids) for row in rows])
-        trained = np.array([row.role is Role.SOLVER or self.profile.train.proposer == "trained" for row in rows])
+
+        # 2. Advantages A_i: rewards whitened within each group.
+        rewards, lengths = np.array([row.reward for row in rows]), np.array([len(row.completion.ids) for row in rows])
+        groups, trained = np.array([row.group for row in rows]), np.array([row.trained for row in rows])
         advantages = task_relative_advantages(rewards, lengths, groups, by=self.profile.train.advantage_by)
-        weighted = advantages * group_balance(lengths, groups, trained, by=self.profile.train.loss_by)
-        device = output["advantages"].device
-        output["advantages"] = torch.tensor(weighted[self._mine], dtype=torch.float32, device=device)
-        output["group"] = torch.tensor(groups[self._mine], device=device)
-        self.record = {"step": self.state.global_step + 1} | self.result.metrics
-        self.record["groups"] = {
-            group_name(g): {
-                "reward": float(rewards[groups == g].mean()),
-                "length": float(lengths[groups == g].mean()),
-                "zero_advantage": float((advantages[groups == g] == 0).mean()),
-                "tokens": int(lengths[groups == g].sum()),
-                "truncated": float((lengths[groups == g] >= self.args.max_completion_length).mean()),
-            }
-            for g in np.unique(groups)
-        }
-        self.record["tokens"]["trained"] = int(lengths[trained].sum())
-        self._update_began = time.perf_counter()
-        return output
 
-    def _prepare_inputs(self, generation_batch: Any) -> dict[str, Any]:
-        # TRL shuffles the rows of a step before it cuts them into micro-batches; in AZR a micro-batch holds one role
-        # of one task type, which also saves padding. The loss is normalised over the whole step: one gradient for both.
-        if not self.model.training:
-            return super()._prepare_inputs(generation_batch)
-        if self._step % self.args.steps_per_generation == 0 or self._buffered_inputs is None:
-            batch = self._generate_and_score_completions(generation_batch)
-            size = self.args.per_device_train_batch_size
-            self._buffered_inputs = [_rows(batch, i, size) for i in range(0, len(batch["advantages"]), size)]
-        return self._buffered_inputs[self._step % self.args.steps_per_generation]
+        # 3. Weights w_i: a token mean within each trained group, and the same for each of them.
+        weights = row_weights(lengths, groups, trained)
 
-    def _get_per_token_logps_and_entropies(self, *args: Any, **kwargs: Any) -> Any:
-        result = super()._get_per_token_logps_and_entropies(*args, **kwargs)
-        self._last_tokens = result[0].detach(), None if result[1] is None else result[1].detach()
-        return result
+        # 4. Gradient of the loss, in micro-batches of like lengths. Trained rows without one go forward for the log.
+        order = np.array(sorted(range(len(rows)), key=lambda i: len(rows[i].completion.prompt_ids) + lengths[i]))
+        moving = (weights * advantages != 0)[order]
+        model.train()
+        loss = self._backward(model, self._micro_batches(order[moving]), advantages, weights)
+        with torch.no_grad():
+            for batch in self._micro_batches(order[~moving & trained[order]]):
+                self._forward(self.model, batch)
 
-    def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
-        loss = super()._compute_loss(model, inputs)
-        logps, entropies = self._last_tokens
-        mask = inputs["completion_mask"].bool()
-        for group in inputs["group"].unique().tolist():
-            kept = mask & (inputs["group"] == group).unsqueeze(1)
-            sums = (-logps[kept]).sum().item(), entropies[kept].sum().item(), int(kept.sum())
-            self._token_sums[group] += sums
+        # 5. The record of the step.
+        self.record = record_of_rows(step, self.result, advantages, self._sums_of_groups(groups))
+        self.record["seconds"]["update"] = time.perf_counter() - began
         return loss
 
-    @property
-    def note(self) -> str:
-        """What the progress line says of the step."""
-        solved = [group["reward"] for name, group in self.record["groups"].items() if name.endswith("solver")]
-        return f"solver reward {sum(solved) / len(solved):+.2f}"
+    def _micro_batches(self, order: np.ndarray) -> list[np.ndarray]:
+        """This process's share of the rows, cut into micro-batches."""
+        mine, size = order[self.args.process_index :: self.args.world_size], self.profile.train.micro_batch
+        return [mine[start : start + size] for start in range(0, len(mine), size)]
 
-    def end_update(self) -> None:
-        """Stop the clock of the step: called when the optimizer has stepped, before anything is measured or saved."""
-        now = time.perf_counter()
-        self.record["seconds"]["update"] = now - self._update_began
-        self.record["seconds"]["step"] = now - self._step_began
+    def _backward(
+        self, model: nn.Module, batches: list[np.ndarray], advantages: np.ndarray, weights: np.ndarray
+    ) -> torch.Tensor:
+        """Add the gradient of the loss to the parameters; the loss, times the processes, which Trainer averages."""
+        total = torch.zeros((), device=self.args.device)
+        for number, batch in enumerate(batches):
+            last = number == len(batches) - 1
+            with nullcontext() if last else self.accelerator.no_sync(model):
+                log_probs, row = self._forward(model, batch)
+                a, w = (torch.tensor(x[batch], dtype=torch.float32, device=row.device) for x in (advantages, weights))
+                loss = policy_loss(log_probs, row, a, w) * self.args.world_size  # the mean over processes is a sum
+                self.accelerator.backward(loss)
+            total += loss.detach()
+        if not batches:  # no row to learn from: a gradient of 0, for which the other processes wait
+            self.accelerator.backward(0 * self._forward(model, np.zeros(1, int), counts=False)[0].sum())
+        return total
 
-    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Complete the step's record and append it to the run's log; then TRL's own logging."""
-        if self.record and "loss" in logs:
-            for group, (nll, entropy, tokens) in enumerate(summed(self._token_sums)):
-                if tokens:
-                    own = self.record["groups"][group_name(group)]
-                    own["entropy_nll"], own["entropy_full"] = nll / tokens, entropy / tokens
-            self._token_sums[:] = 0
-            self.record["gradient_norm"] = float(logs["grad_norm"])
-            self.record["loss"] = float(logs["loss"])
-            if self.profile.engine.report_to != "none":
-                logs |= flat(self.record)
-            append_rows(self, self.log_file, [self.record])
-            if self.result.fates:
-                proposals = self.log_file.with_name("proposals.jsonl")
-                append_rows(self, proposals, [fate.to_json() for fate in self.result.fates])
-            self.record = {}
-        super().log(logs, start_time)
+    def _forward(self, model: nn.Module, batch: np.ndarray, counts: bool = True) -> tuple[torch.Tensor, torch.Tensor]:
+        """log pi of each token of some rows, and its place among them; what the log wants of it is put by."""
+        completions = [self.result.rows[i].completion for i in batch]
+        log_probs, row, entropies = token_statistics(model, completions, self.profile.rollout.temperature)
+        if counts:
+            self._tokens.append((batch[row.cpu()], -log_probs.detach().cpu().numpy(), entropies.cpu().numpy()))
+        return log_probs, row
 
-
-def _rows(batch: dict[str, Any], start: int, size: int) -> dict[str, Any]:
-    """Rows ``start`` to ``start + size`` of what TRL prepared, without columns that are padding in all of them."""
-    part = {k: v[start : start + size] if torch.is_tensor(v) and v.dim() else v for k, v in batch.items()}
-    prompt = int(part["prompt_mask"].sum(1).max())
-    completion = int(part["completion_mask"].sum(1).max())
-    for name in ("prompt_ids", "prompt_mask"):
-        part[name] = part[name][:, -prompt:]
-    width = batch["completion_ids"].shape[1]
-    for name, value in part.items():
-        if torch.is_tensor(value) and value.dim() == 2 and value.shape[1] == width and not name.startswith("prompt"):
-            part[name] = value[:, :completion]
-    return part
+    def _sums_of_groups(self, groups: np.ndarray) -> dict[str, np.ndarray]:
+        """-log p, entropy and number of the tokens of each group, over all processes."""
+        names, index = np.unique(groups, return_inverse=True)
+        sums = np.zeros((len(names), 3))
+        for row, *values in self._tokens:
+            for column, value in enumerate((*values, np.ones(len(row)))):
+                sums[:, column] += np.bincount(index[row], value, minlength=len(names))
+        self._tokens.clear()
+        sums = np.sum(gather_object([sums]), axis=0)
+        return {str(name): own for name, own in zip(names, sums, strict=True) if own[2]}
