@@ -1,4 +1,4 @@
-"""The forked process that runs programs: one of any kind, or many plain ones after one another.
+"""The forked process that runs programs: one of any kind, or many in company after one another.
 
 Nothing that a program does here is undone afterwards: the process is thrown away. Left out: limits and walls, see
 ``sandbox``; the wall clock, which the worker watches from outside.
@@ -8,25 +8,23 @@ from __future__ import annotations
 
 import ast
 import builtins
+import functools
 import gc
-import io
-import marshal
 import os
 import signal
-import sys
 import time
 from types import CodeType
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
-from azr.executor import literals, namespace, plain, policy
+from azr.executor import company, literals, namespace, policy
 from azr.executor.jobs import Verdict
+from azr.executor.messages import ALONE, VERDICTS, Message, Result, pack
 from azr.executor.sandbox import Lock
-from azr.executor.wire import ALONE, ORDER, PLAIN, VERDICTS, Message, Result, pack_result
 
-SHARED_SLICE = 0.1
-"""Seconds of CPU that a program may take in company; whoever needs more gets a process and the whole limit."""
-
-_OK, _OUT_OF_MEMORY, _EXCEPTION = (VERDICTS.index(v) for v in (Verdict.OK, Verdict.OUT_OF_MEMORY, Verdict.EXCEPTION))
+COMPANY_SECONDS = 0.1
+"""CPU time that a program may take in company; whoever needs more gets a process and the whole limit."""
+_STARVED = Result(ALONE, "starved")
+"""Lack of memory or stack may be the fault of those before it, and this process has seen enough."""
 
 Outcome = tuple[Verdict, str]
 """A verdict with the literal, the printed text or the detail."""
@@ -44,98 +42,72 @@ class Program(NamedTuple):
     """A program that may run."""
 
     code: CodeType
-    flags: int
+    company: bool
+    order: bool
 
 
-def run_shared(messages: list[Message], settings: Settings, lock: Lock, writing: int) -> None:
-    """Run plain programs in turn, each under its own time slice; for others, only compile. Does not return."""
-    _prepare(writing, settings.cpu_seconds, lock)
-    known: dict[str | bytes, Program | Outcome] = {}
-    for number, message in enumerate(messages):
-        signal.setitimer(signal.ITIMER_PROF, min(SHARED_SLICE, settings.cpu_seconds))
+def run(messages: list[Message], alone: bool, settings: Settings, lock: Lock, writing: int) -> NoReturn:
+    """Run programs in turn and write a result for each; in company, programs that may not share are sent back."""
+    os.closerange(0, writing)
+    limit = settings.cpu_seconds if alone else min(COMPANY_SECONDS, settings.cpu_seconds)
+    signal.setitimer(signal.ITIMER_PROF, limit)  # its signal ends the process, also inside of C code
+    lock()
+    gc.enable()
+    namespace.connect()
+    for message in messages:
+        signal.setitimer(signal.ITIMER_PROF, limit)
         start = time.perf_counter()
-        key = message.code if message.entry is not None else (message.code,)
-        program = known.get(key)
-        compiled = b""
-        if program is None:
-            program = known[key] = load(message, settings)
-            if isinstance(program, Program) and isinstance(message.code, str):
-                compiled = marshal.dumps(program.code)
-        flags = program.flags if isinstance(program, Program) else 0
-        if isinstance(program, Program) and not flags & PLAIN:
-            code, text = ALONE, ""
-        else:
-            verdict, text = call(program.code, message, settings) if isinstance(program, Program) else program
-            code = VERDICTS.index(verdict)
-        # Lack of memory or stack may be the fault of those before it, and this process has seen enough.
-        starved = code == _OUT_OF_MEMORY or (code == _EXCEPTION and text == "RecursionError")
-        result = Result(ALONE if starved else code, text, time.perf_counter() - start, flags, compiled)
-        _send(writing, pack_result(number, result))
-        if starved:
+        result = _answer(message, alone, settings)
+        data = pack(result._replace(seconds=time.perf_counter() - start))
+        while data:
+            data = data[os.write(writing, data) :]
+        if result == _STARVED:
             break
     os._exit(0)
 
 
-def run_alone(message: Message, settings: Settings, lock: Lock, writing: int) -> None:
-    """Run one program, whatever it does. Does not return."""
-    _prepare(writing, settings.cpu_seconds, lock)
-    start = time.perf_counter()
-    program = load(message, settings)
-    flags = 0
-    if isinstance(program, Program):
-        flags = program.flags
-        if message.entry is None:
-            verdict, text = run_script(program.code, message, settings)
-        else:
-            verdict, text = call(program.code, message, settings, private=True)
-    else:
+def _answer(message: Message, alone: bool, settings: Settings) -> Result:
+    program = load(message.program, message.entry is None, message.company, settings.imports)
+    if not isinstance(program, Program):
         verdict, text = program
-    _send(writing, pack_result(0, Result(VERDICTS.index(verdict), text, time.perf_counter() - start, flags)))
-    os._exit(0)
+        return Result(VERDICTS.index(verdict), text)
+    if not alone and not program.company:
+        return Result(ALONE)
+    verdict, text = (call if message.entry is not None else run_script)(program.code, message, settings)
+    if not alone and (verdict is Verdict.OUT_OF_MEMORY or text == "RecursionError"):
+        return _STARVED
+    return Result(VERDICTS.index(verdict), text, program.order)
 
 
-def _prepare(writing: int, cpu_seconds: float, lock: Lock) -> None:
-    os.closerange(0, writing)
-    signal.setitimer(signal.ITIMER_PROF, cpu_seconds)  # its signal ends the process, also inside of C code
-    lock()
-    gc.enable()
-
-
-def _send(writing: int, data: bytes) -> None:
-    while data:
-        data = data[os.write(writing, data) :]
-
-
-def load(message: Message, settings: Settings) -> Program | Outcome:
-    """Compile a program if the policy allows it. A code object has been through this before."""
-    if isinstance(message.code, bytes):
-        return Program(marshal.loads(message.code), PLAIN)
-    script = message.entry is None
+@functools.cache
+def load(text: str, script: bool, known: bool | None, imports: frozenset[str]) -> Program | Outcome:
+    """Compile a program if the policy allows it; one that is ``known`` to keep company has been looked at before."""
     try:
-        tree = ast.parse(message.code)
+        if known:
+            return Program(compile(text, "<program>", "exec", dont_inherit=True), True, False)
+        tree = ast.parse(text)
         nodes = policy.nodes_of(tree)
-        rule = policy.violation(nodes, settings.imports, script)
+        rule = policy.violation(nodes, imports, script)
         if rule:
             return Verdict.REJECTED, rule
-        flags = PLAIN * (not script and plain.is_plain(nodes)) | ORDER * plain.depends_on_order(nodes)
-        return Program(compile(tree, "<program>", "exec", dont_inherit=True), flags)
+        code = compile(tree, "<program>", "exec", dont_inherit=True)
+        return Program(code, not script and company.may_share(nodes), company.depends_on_order(nodes))
     except (SyntaxError, ValueError, MemoryError, RecursionError, OverflowError) as error:
         return Verdict.SYNTAX_ERROR, type(error).__name__
 
 
-def call(code: CodeType, message: Message, settings: Settings, private: bool = False) -> Outcome:
+def call(code: CodeType, message: Message, settings: Settings) -> Outcome:
     """Run a program and call its function on the literal arguments."""
     try:
         arguments = literals.parse_arguments(message.input)
     except ValueError:
         return Verdict.BAD_INPUT, ""
-    space = namespace.fresh_globals(private=private)
+    space = namespace.fresh_globals()
     try:
         exec(code, space)
-        function = space.get(message.entry)
-        if function is None:
+        if message.entry not in space:
             return Verdict.REJECTED, f"no function {message.entry}"
-        return Verdict.OK, literals.literal_text(function(*arguments), settings.max_chars)
+        return Verdict.OK, literals.literal_text(space[message.entry](*arguments), settings.max_chars)
     except literals.TooLargeError:
         return Verdict.OUTPUT_TOO_LARGE, ""
     except literals.NotALiteralError as error:
@@ -145,21 +117,14 @@ def call(code: CodeType, message: Message, settings: Settings, private: bool = F
 
 
 def run_script(code: CodeType, message: Message, settings: Settings) -> Outcome:
-    """Run a program from top to bottom, then the trusted tests in its namespace."""
-    source = io.StringIO(message.stdin)
-    output = sys.stdout = Capture(settings.max_chars)
-    streams = {"stdin": source, "stdout": output, "stderr": output, "exit": sys.exit, "argv": ["program"]}
-    space = namespace.fresh_globals("__main__", private=True)
-    names = space["__builtins__"]
-    names["__import__"] = namespace.make_import({"sys": streams})
+    """Run a program from top to bottom, then the trusted tests in its namespace.
 
-    def read_line(prompt: object = "") -> str:
-        line = source.readline()
-        if not line:
-            raise EOFError
-        return line.rstrip("\n")
-
-    names["input"] = read_line
+    Without tests it is the main program, and what it prints is its result. With tests it is a module under test: what
+    it does under ``if __name__ == "__main__"`` does not run, and what it prints decides nothing.
+    """
+    printed = namespace.connect(message.stdin, settings.max_chars, strict=not message.tests)
+    namespace.allow_eval(settings.imports)
+    space = namespace.fresh_globals("program" if message.tests else "__main__")
     try:
         exec(code, space)
         if message.tests:
@@ -169,11 +134,11 @@ def run_script(code: CodeType, message: Message, settings: Settings) -> Outcome:
     except SystemExit as error:
         if error.code not in (None, 0) or message.tests:
             return Verdict.EXCEPTION, "SystemExit"
-    except OverflowingOutputError:
+    except namespace.TooMuchPrintedError:
         return Verdict.OUTPUT_TOO_LARGE, ""
     except BaseException as error:
         return _raised(error)
-    return Verdict.OK, "".join(output.parts)
+    return Verdict.OK, printed.getvalue()
 
 
 def _raised(error: BaseException) -> Outcome:
@@ -181,26 +146,3 @@ def _raised(error: BaseException) -> Outcome:
     if issubclass(kind, MemoryError):
         return Verdict.OUT_OF_MEMORY, ""
     return Verdict.EXCEPTION, type.__dict__["__name__"].__get__(kind)[:80]
-
-
-class OverflowingOutputError(BaseException):
-    """A script has printed more than it may; no ``except Exception`` of its own catches this."""
-
-
-class Capture:
-    """A stream that keeps what is printed, up to a limit."""
-
-    def __init__(self, max_chars: int) -> None:
-        self.parts: list[str] = []
-        self.room = max_chars
-
-    def write(self, text: str) -> int:
-        """Keep ``text``."""
-        self.room -= len(text)
-        if self.room < 0:
-            raise OverflowingOutputError
-        self.parts.append(text)
-        return len(text)
-
-    def flush(self) -> None:
-        """Nothing to do."""

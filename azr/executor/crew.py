@@ -1,11 +1,11 @@
-"""The pool's end of its workers: starting them, talking to them without blocking, stopping them for certain.
+"""The pool's end of its workers: starting them, asking them, stopping them for certain.
 
     member = Member(lane=0, config=config)
-    member.post((True, jobs)); ...; member.receive()
+    results = member.ask([message, ...], patience=60)
 
 A worker is a fresh interpreter, never a fork of ours (which may have threads, CUDA, gigabytes), with nothing in its
 environment but a fixed hash seed. It ends when its input does, so it cannot outlive us. Left out: what is said, see
-``wire``.
+``messages``.
 """
 
 from __future__ import annotations
@@ -14,12 +14,15 @@ import contextlib
 import json
 import marshal
 import os
+import socket
 import struct
 import subprocess
 import sys
 import time
-from collections import deque
 from pathlib import Path
+from typing import Any
+
+from azr.executor.messages import Message, Result
 
 HASH_SEEDS = ("1", "2", "3", "4")
 """One lane of workers each. The last two only run programs whose result may depend on the order of sets: for a set of
@@ -37,88 +40,84 @@ worker.main()
 """
 
 
+class WorkerDiedError(Exception):
+    """A worker has ended, or does not answer."""
+
+
 class Member:
     """The pool's end of one worker process."""
 
-    def __init__(self, lane: int, config: dict) -> None:
+    def __init__(self, lane: int, config: dict[str, Any]) -> None:
         here = Path(__file__).resolve().parent
         program = _BOOTSTRAP.format(package=str(here.parent), executor=str(here))
         environment = {key: os.environ[key] for key in ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH") if key in os.environ}
         self.lane = lane
-        self.process = subprocess.Popen(
-            [sys.executable, "-S", "-s", "-P", "-W", "ignore", "-X", "utf8", "-c", program, json.dumps(config)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=environment | {"PYTHONHASHSEED": HASH_SEEDS[lane]},
-            cwd="/",
-            bufsize=0,
-            start_new_session=True,  # Ctrl-C in the terminal is the pool's to handle
-        )
-        self.reading = self.process.stdout.fileno()
-        self.writing = self.process.stdin.fileno()
-        os.set_blocking(self.reading, False)
-        os.set_blocking(self.writing, False)
-        self.batches: deque[list[int]] = deque()
-        self.received = bytearray()
-        self.unsent = b""
-        self.report: dict[str, str] | None = None
-        self.last = time.monotonic()
+        self.report: dict[str, str] = {}
+        self._config = config
+        self._socket, theirs = socket.socketpair()
+        with theirs:
+            self.process = subprocess.Popen(
+                [sys.executable, "-S", "-s", "-P", "-W", "ignore", "-X", "utf8", "-c", program, json.dumps(config)],
+                stdin=theirs,
+                stdout=theirs,
+                stderr=subprocess.PIPE,
+                env=environment | {"PYTHONHASHSEED": HASH_SEEDS[lane]},
+                cwd="/",
+                start_new_session=True,  # Ctrl-C in the terminal is the pool's to handle
+            )
 
-    def post(self, message: tuple[bool, list[tuple]]) -> None:
-        """Queue a batch; ``flush`` sends it."""
-        data = marshal.dumps(message)
-        self.unsent += struct.pack("<I", len(data)) + data
-        self.last = time.monotonic()
-
-    def flush(self) -> None:
-        """Send as much as the pipe takes."""
+    def ask(self, messages: list[Message], patience: float) -> list[Result]:
+        """Have a batch run. Raises WorkerDiedError, and RuntimeError where the worker never came up."""
+        data = marshal.dumps([tuple(message) for message in messages])
         try:
-            while self.unsent:
-                self.unsent = self.unsent[os.write(self.writing, self.unsent) :]
-        except BlockingIOError:
-            pass
-        except BrokenPipeError:
-            self.unsent = b""  # its end is noticed when reading
+            self._socket.settimeout(patience)
+            if not self.report:
+                self.report = self._receive()
+            self._socket.sendall(struct.pack("<I", len(data)) + data)
+            return [Result(*result) for result in self._receive()]
+        except (OSError, EOFError):
+            if self.report:
+                raise WorkerDiedError from None
+        raise RuntimeError(f"a worker of the executor did not start: {self._complaint()}")
 
-    def receive(self) -> list[list[tuple]] | None:
-        """The whole messages that have come in; None if the worker is gone."""
-        try:
-            chunk = os.read(self.reading, 1 << 18)
-        except BlockingIOError:
-            return []
-        if not chunk:
-            return None
-        self.last = time.monotonic()
-        self.received += chunk
-        messages = []
-        while len(self.received) >= 4:
-            size = 4 + int.from_bytes(self.received[:4], "little")
-            if len(self.received) < size:
-                break
-            message = marshal.loads(memoryview(self.received)[4:size])
-            del self.received[:size]
-            if self.report is None:
-                self.report = message
-            else:
-                messages.append(message)
-        return messages
+    def again(self) -> Member:
+        """A new worker in the place of this one, which is stopped."""
+        self.stop(time.monotonic() + 1.0)
+        return Member(self.lane, self._config)
 
-    def complaint(self) -> str:
-        """The last line that a dead worker wrote."""
-        lines = self.process.stderr.read().decode(errors="replace").strip().splitlines()
-        return lines[-1] if lines else f"exit status {self.process.wait()}"
+    def hang_up(self) -> None:
+        """Tell the worker that nothing more will come; whoever waits in ``ask`` hears that it is gone."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
 
     def stop(self, deadline: float) -> None:
         """Stop the worker and its child. At the end of its input it does so itself; past the deadline it is killed."""
-        for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
-            with contextlib.suppress(OSError):
-                pipe.close()
+        self.hang_up()
         try:
             self.process.wait(max(0.01, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+        self._socket.close()
+        self.process.stderr.close()
+
+    def _receive(self) -> Any:
+        return marshal.loads(self._read(*struct.unpack("<I", self._read(4))))
+
+    def _read(self, count: int) -> bytearray:
+        data = bytearray()
+        while len(data) < count:
+            chunk = self._socket.recv(min(count - len(data), 1 << 20))
+            if not chunk:
+                raise EOFError
+            data += chunk
+        return data
+
+    def _complaint(self) -> str:
+        """The last line that a dead worker wrote."""
+        self.process.kill()
+        lines = self.process.stderr.read().decode(errors="replace").strip().splitlines()
+        return lines[-1] if lines else f"exit status {self.process.wait()}"
 
 
 def stop_all(crew: list[Member], pid: int) -> None:
@@ -127,8 +126,7 @@ def stop_all(crew: list[Member], pid: int) -> None:
         return
     deadline = time.monotonic() + 1.0
     for member in crew:
-        with contextlib.suppress(OSError):
-            member.process.stdin.close()
+        member.hang_up()
     for member in crew:
         member.stop(deadline)
     crew.clear()

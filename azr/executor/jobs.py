@@ -31,7 +31,7 @@ class Verdict(StrEnum):
     NON_DETERMINISTIC = "non-deterministic"
     """Two runs under different hash seeds, or in different processes, disagree."""
     OUTPUT_TOO_LARGE = "output too large"
-    """The value's literal (a script: what it printed) is longer than ``max_output_chars``; it is never cut."""
+    """The value's literal is longer than ``max_output_chars``; it is never cut."""
     NOT_A_LITERAL = "not a literal"
     """The value does not survive ``ast.literal_eval``; ``detail`` is the type in the way."""
     KILLED = "killed"
@@ -49,12 +49,15 @@ class Job:
     runs: int = 2
     """1: run once. 2: also run in a second fresh process state under other hash seeds, and compare."""
     entry: str = "f"
-    """Name of the function to call."""
+    """Name of what is called, however the program binds it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """A whole program, run from top to bottom, then ``tests`` in the same namespace. OK if nothing was raised."""
+    """A whole program, run from top to bottom, then ``tests`` in the same namespace. OK if nothing was raised.
+
+    With tests the program is a module under test, whose ``__name__`` is not ``"__main__"``; without, the main program.
+    """
 
     program: str
     """Untrusted Python text; the policy applies to it."""
@@ -70,7 +73,7 @@ class Execution:
 
     verdict: Verdict
     output: str | None = None
-    """If OK, the literal of the returned value (a script: what it printed); else None."""
+    """If OK, the literal of the returned value (a script: what it printed, "" if over the limit); else None."""
     detail: str = ""
     """Why not OK: the policy's rule, the exception's class, the limit."""
     seconds: float = 0.0

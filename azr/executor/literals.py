@@ -15,7 +15,7 @@ from __future__ import annotations
 import ast
 import re
 import warnings
-from math import isfinite
+from cmath import isfinite
 from typing import Any
 
 MAX_LITERAL_CHARS = 100_000
@@ -39,6 +39,7 @@ _UNSAFE = re.compile(
 _FILE = "<literal>"
 warnings.filterwarnings("ignore", module=_FILE)  # an invalid escape sequence is the writer's business, not our user's
 _BRACKETS = re.compile(r"[()\[\]{}]")
+_IN_SETS = {int, float, complex, str, bytes, bool, type(None), tuple}
 
 
 class NotALiteralError(ValueError):
@@ -113,79 +114,55 @@ def literal_text(value: Any, max_chars: int) -> str:
 
 
 def _write(value: Any, parts: list[str], budget: list[int], depth: int) -> None:
+    """Add the text of ``value`` to ``parts``; ``budget`` has the characters left."""
     kind = type(value)
-    if kind is int:
-        if value.bit_length() > 4 * budget[0] + 8 or value.bit_length() > 14_000:  # 4,300 digits are CPython's limit
+    if kind in (list, tuple, dict, set):
+        budget[0] -= 2 * max(1, len(value))  # brackets and commas, so that a wide or self-repeating value stops early
+        if budget[0] < 0:
             raise TooLargeError
-        text = repr(value)
-    elif kind is str or kind is bytes:
-        if len(value) > budget[0]:
-            raise TooLargeError
-        text = repr(value)
-    elif kind is bool or value is None:
-        text = repr(value)
-    elif kind is float:
-        if not isfinite(value):
-            raise NotALiteralError(repr(value))
-        text = repr(value)
-    elif kind is complex:
-        text = repr(value)
-        if not (isfinite(value.real) and isfinite(value.imag)) or repr(ast.literal_eval(text)) != text:
-            raise NotALiteralError("complex")
-    elif kind is list or kind is tuple or kind is dict or kind is set:
-        _write_container(kind, value, parts, budget, depth)
+        if depth >= MAX_DEPTH:
+            raise NotALiteralError("nesting")
+        parts.append(_container_text(kind, value, budget, depth + 1))
         return
+    if kind is int:
+        too_large = value.bit_length() > min(4 * budget[0] + 8, 14_000)  # 4,300 digits are CPython's limit
+    elif kind is str or kind is bytes:
+        too_large = len(value) > budget[0]
+    elif kind is float and not isfinite(value):
+        raise NotALiteralError(repr(value))
+    elif kind is complex and (not isfinite(value) or repr(ast.literal_eval(repr(value))) != repr(value)):
+        raise NotALiteralError("complex")
+    elif kind in (bool, type(None), float, complex):
+        too_large = False
     else:
         raise NotALiteralError(_type_name(kind))
-    parts.append(text)
-    budget[0] -= len(text)
-    if budget[0] < 0:
+    if not too_large:
+        parts.append(repr(value))
+        budget[0] -= len(parts[-1])
+    if too_large or budget[0] < 0:
         raise TooLargeError
 
 
-def _write_container(kind: type, value: Any, parts: list[str], budget: list[int], depth: int) -> None:
-    budget[0] -= 2 * max(1, len(value))  # brackets and commas, so that a wide or self-repeating value stops early
-    if budget[0] < 0:
-        raise TooLargeError
-    if depth >= MAX_DEPTH:
-        raise NotALiteralError("nesting")
-    if kind is set:
-        texts = []
-        for item in _in_order(value):
-            one: list[str] = []
-            _write(item, one, budget, depth + 1)
-            texts.append("".join(one))
-        parts.append("{" + ", ".join(texts) + "}" if texts else "set()")
-        return
-    opening, closing = "[]" if kind is list else "()" if kind is tuple else "{}"
-    parts.append(opening)
-    first = True
+def _container_text(kind: type, value: Any, budget: list[int], depth: int) -> str:
+    kinds = {type(item) for item in value}
+    if kind is set and not kinds <= _IN_SETS:
+        raise NotALiteralError("set of " + ", ".join(sorted(map(_type_name, kinds))))
+    texts = []
     for item in value:
-        if not first:
-            parts.append(", ")
-        first = False
-        _write(item, parts, budget, depth + 1)
+        parts: list[str] = []
+        _write(item, parts, budget, depth)
         if kind is dict:
             parts.append(": ")
-            _write(value[item], parts, budget, depth + 1)
-    if kind is tuple and len(value) == 1:
-        parts.append(",")
-    parts.append(closing)
-
-
-def _in_order(items: set[Any]) -> list[Any]:
-    """The elements of a set in an order that does not depend on their hashes."""
-    kinds = {type(item) for item in items}
-    if len(kinds) == 1 and kinds <= {int, float, str, bytes, bool}:
-        return sorted(items)
-    if not kinds <= {int, float, complex, str, bytes, bool, type(None), tuple}:
-        raise NotALiteralError("set of " + ", ".join(sorted(map(_type_name, kinds))))
-    keyed = []
-    for item in items:
-        one: list[str] = []
-        _write(item, one, [MAX_LITERAL_CHARS], 1)
-        keyed.append(("".join(one), item))
-    return [item for _, item in sorted(keyed, key=lambda pair: pair[0])]
+            _write(value[item], parts, budget, depth)
+        texts.append("".join(parts))
+    if kind is set:
+        ordered = len(kinds) == 1 and not kinds & {complex, tuple, type(None)}  # else their texts are
+        texts = [text for _, text in sorted(zip(value if ordered else texts, texts, strict=True))]
+    if kind is list or not value:
+        return "set()" if kind is set else repr(kind()) if not value else "[" + ", ".join(texts) + "]"
+    if kind is tuple:
+        return "(" + ", ".join(texts) + (",)" if len(texts) == 1 else ")")
+    return "{" + ", ".join(texts) + "}"
 
 
 def _type_name(kind: type) -> str:

@@ -1,21 +1,27 @@
 """What a program finds when it runs: reduced builtins and copies of the allowed modules.
 
-    exec(code, fresh_globals())
+    load_modules(["math"]); exec(code, fresh_globals())
 
-Every run gets its own dictionaries and module copies, so nothing that one program assigns is there for the next. A
-copied module holds public names only: no way from ``statistics`` to ``sys``. Left out: protection of the built-in types
-themselves, which CPython gives.
+A copied module holds public names only: no way from ``statistics`` to ``sys``. What CPython itself loads on first use
+is loaded beforehand, since a program finds no files. Left out: protection from a program that changes what it finds
+here, which gets a process of its own; and of the built-in types, which CPython gives.
 """
 
 from __future__ import annotations
 
+import ast
 import builtins
+import contextlib
+import encodings
 import importlib
-from collections.abc import Callable, Iterable
-from types import ModuleType
+import io
+import pkgutil
+import sys
+from collections.abc import Iterable
+from types import GenericAlias, ModuleType
 from typing import Any
 
-from azr.executor.policy import FORBIDDEN_ATTRIBUTES, FORBIDDEN_BUILTINS, is_hidden
+from azr.executor import policy
 
 _HIDDEN = {
     # What would evaluate text, read attributes by name, or build classes from data.
@@ -28,115 +34,191 @@ _HIDDEN = {
     "string": {"Formatter"},
     "typing": {"ForwardRef", "evaluate_forward_ref", "get_type_hints"},
 }
-_SYS_NAMES = (
-    "maxsize",
-    "float_info",
-    "int_info",
-    "version_info",
-    "byteorder",
-    "setrecursionlimit",
-    "getrecursionlimit",
+_SYS_NAMES = policy.words(
+    """byteorder exc_info exit float_info get_int_max_str_digits getrecursionlimit getsizeof hash_info hexversion
+    implementation int_info intern maxsize maxunicode platform set_int_max_str_digits setrecursionlimit version
+    version_info"""
 )
+_ON_FIRST_USE = policy.words(
+    """_pylong _strptime annotationlib ast calendar copyreg decimal inspect locale random string.templatelib stringprep
+    traceback types typing unicodedata warnings weakref"""
+)
+"""What allowed modules import when some function of theirs is called, in any version of Python from 3.11 on."""
 
-_EXPORTS: dict[str, dict[str, Any]] = {}
+_MODULES: dict[str, ModuleType] = {}
 
 
 def load_modules(names: Iterable[str]) -> None:
-    """Import the allowed modules, before the sandbox closes, and note what of each a program may see."""
+    """Import the allowed modules and what they need later, before the sandbox closes; ready a copy of each."""
+    codecs = [f"encodings.{module.name}" for module in pkgutil.iter_modules(encodings.__path__)]
+    for name in [*_ON_FIRST_USE, *codecs]:
+        with contextlib.suppress(ImportError):  # another system's, or another version's
+            importlib.import_module(name)
     for name in sorted(names):
-        module = importlib.import_module(name)
-        public = getattr(module, "__all__", None) or [key for key in vars(module) if key[:1] != "_"]
-        if name == "sys":
-            public = _SYS_NAMES
-        hidden = _HIDDEN.get(name, set())
-        _EXPORTS[name] = {
-            key: value
-            for key in public
-            if key not in hidden and not isinstance(value := getattr(module, key), ModuleType)
-        }
+        _MODULES[name] = _copy(name, importlib.import_module(name))
+        parent, _, child = name.rpartition(".")
+        if parent in _MODULES:
+            setattr(_MODULES[parent], child, _MODULES[name])
 
 
-def fresh_globals(name: str = "program", private: bool = False) -> dict[str, Any]:
-    """A new namespace with its own builtins and its own ``import``.
-
-    ``private``: in a process that runs nothing else, the builtins are used as they are, which spares the kernel the
-    copying of some sixty pages.
-    """
-    names = _BUILTINS if private else dict(_BUILTINS)
-    names["__import__"] = make_import()
-    return {"__builtins__": names, "__name__": name}
-
-
-def make_import(extra: dict[str, dict[str, Any]] | None = None) -> Callable[..., ModuleType]:
-    """An ``__import__`` that hands out its own copies of the allowed modules, with ``extra`` names added to each."""
-    copies: dict[str, ModuleType] = {}
-
-    def copy_of(name: str) -> ModuleType:
-        if name not in copies:
-            if name not in _EXPORTS:
-                raise ImportError(f"No module named {name!r}")
-            module = copies[name] = ModuleType(name)
-            contents = vars(module)
-            contents.clear()
-            contents |= _EXPORTS[name] | (extra or {}).get(name, {})
-            contents |= {"__name__": name, "__all__": list(contents)}
-            parent, _, child = name.rpartition(".")
-            if parent:
-                setattr(copy_of(parent), child, module)
-        return copies[name]
-
-    def import_copy(
-        name: str, globals: object = None, locals: object = None, fromlist: Any = (), level: int = 0
-    ) -> ModuleType:
-        module = copy_of(name)
-        return module if fromlist else copy_of(name.partition(".")[0])
-
-    return import_copy
+def _copy(name: str, module: ModuleType) -> ModuleType:
+    public = getattr(module, "__all__", None) or [key for key in vars(module) if key[:1] != "_"]
+    if name == "sys":
+        public = [key for key in _SYS_NAMES if hasattr(module, key)]
+    copied = ModuleType(name)
+    contents = vars(copied)
+    contents.clear()
+    for key in public:
+        value = getattr(module, key)
+        if key not in _HIDDEN.get(name, ()) and not isinstance(value, ModuleType):
+            contents[key] = value
+    contents |= {"__name__": name, "__all__": list(contents)}
+    return copied
 
 
-def _checked(name: Any) -> str:
+def fresh_globals(name: str = "program") -> dict[str, Any]:
+    """The namespace of a new module ``name``, known under it to what asks for the module of a class (dataclasses)."""
+    module = sys.modules[name] = ModuleType(name)
+    space = vars(module)
+    space.clear()
+    space |= {"__name__": name, "__builtins__": _BUILTINS}
+    return space
+
+
+def connect(stdin: str = "", max_chars: int = 0, strict: bool = False) -> Printed:
+    """Give ``input`` and ``sys`` what a process has for standard input and output; the latter is returned."""
+    source = io.StringIO(stdin)
+    printed = sys.stdout = sys.stderr = Printed(max_chars, strict)
+
+    def read_line(prompt: object = "", /) -> str:
+        print(prompt, end="")
+        line = source.readline()
+        if not line:
+            raise EOFError("EOF when reading a line")
+        return line.removesuffix("\n")
+
+    _BUILTINS["input"] = read_line
+    if "sys" in _MODULES:
+        vars(_MODULES["sys"]).update(stdin=source, stdout=printed, stderr=printed, argv=["program"])
+    return printed
+
+
+def allow_eval(imports: frozenset[str]) -> None:
+    """Give this process an ``eval`` of expressions that the policy lets pass; they find what the program finds."""
+
+    def evaluate(source: Any, globals: Any = None, locals: Any = None, /) -> Any:
+        if type(source) is not str:
+            raise TypeError("eval() arg 1 must be a string")
+        tree = ast.parse(source.lstrip(" \t"), "<string>", mode="eval")
+        rule = policy.violation(policy.nodes_of(tree), imports, script=True)
+        if rule:
+            raise (AttributeError if rule.startswith("attribute") else NameError)(rule)
+        if globals is None:
+            frame = sys._getframe(1)
+            globals, locals = frame.f_globals, frame.f_locals if locals is None else locals
+        elif not isinstance(globals, dict):
+            raise TypeError("globals must be a dict")
+        dict.setdefault(globals, "__builtins__", _BUILTINS)  # else it would be given the real ones
+        return eval(compile(tree, "<string>", "eval", dont_inherit=True), globals, locals)
+
+    _BUILTINS["eval"] = evaluate
+
+
+def _import(name: str, globals: object = None, locals: object = None, fromlist: Any = (), level: int = 0) -> ModuleType:
+    if name not in _MODULES:
+        raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+    first = name.partition(".")[0]
+    return _MODULES[name if fromlist or first not in _MODULES else first]
+
+
+def _named(name: Any) -> str:
     if type(name) is not str:
         raise TypeError("attribute name must be string")
-    if is_hidden(name) or name in FORBIDDEN_ATTRIBUTES:
-        raise AttributeError(f"attribute {name} is not available")
     return name
 
 
-def _guarded(function: Callable[..., Any]) -> Callable[..., Any]:
-    def call(thing: Any, name: Any, *rest: Any) -> Any:
-        return function(thing, _checked(name), *rest)
+def _getattr(thing: Any, name: Any, /, *default: Any) -> Any:
+    if not policy.is_out_of_reach(_named(name)):
+        return getattr(thing, name, *default)
+    if default:
+        return default[0]
+    raise AttributeError(f"attribute {name} is not available")
 
-    call.__name__ = function.__name__
-    return call
+
+def _setattr(thing: Any, name: Any, value: Any, /) -> None:
+    if policy.is_out_of_reach(_named(name)):
+        raise AttributeError(f"attribute {name} is not available")
+    setattr(thing, name, value)
 
 
-def _type(thing: Any) -> type:
-    kind = type(thing)
-    if issubclass(kind, type):  # a metaclass would build classes from data
-        raise TypeError("type() of a class is not available")
-    return kind
+def _hasattr(thing: Any, name: Any, /) -> bool:
+    return not policy.is_out_of_reach(_named(name)) and hasattr(thing, name)
+
+
+class _TypeOfTypes(type):
+    """Makes ``_Type`` behave as ``type`` does, but for making classes out of data."""
+
+    def __call__(cls, *arguments: Any, **keywords: Any) -> Any:
+        if len(arguments) != 1 or keywords:
+            raise TypeError("type() with other than one argument is not available")
+        kind = type(arguments[0])
+        if kind is type or kind is _TypeOfTypes:
+            return _Type
+        if issubclass(kind, type):  # a metaclass would build classes
+            raise TypeError("the type of this class is not available")
+        return kind
+
+    def __instancecheck__(cls, thing: Any) -> bool:
+        return isinstance(thing, type)
+
+    def __subclasscheck__(cls, kind: Any) -> bool:
+        return issubclass(kind, type)
+
+    def __repr__(cls) -> str:
+        return "<class 'type'>"
+
+
+class _Type(metaclass=_TypeOfTypes):
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        raise TypeError("metaclasses are not available")
+
+    def __class_getitem__(cls, item: Any) -> Any:
+        return GenericAlias(cls, item)
+
+
+class TooMuchPrintedError(BaseException):
+    """A program has printed more than it may; no ``except Exception`` of its own catches this."""
+
+
+class Printed(io.StringIO):
+    """A stream that keeps what is printed up to a limit. Past it text is lost, or the program ends if ``strict``."""
+
+    def __init__(self, max_chars: int, strict: bool) -> None:
+        super().__init__()
+        self._room = max_chars
+        self._strict = strict
+
+    def write(self, text: str, /) -> int:
+        """Keep ``text`` while there is room for it."""
+        size = str.__len__(text)
+        self._room -= size
+        if self._room >= 0:
+            super().write(text)
+        elif self._strict:
+            raise TooMuchPrintedError
+        return size
 
 
 _BUILTINS: dict[str, Any] = {
-    name: value for name, value in vars(builtins).items() if name[:1] != "_" and name not in FORBIDDEN_BUILTINS
+    name: value for name, value in vars(builtins).items() if name[:1] != "_" and name not in policy.FORBIDDEN_BUILTINS
 } | {
     "__build_class__": builtins.__build_class__,
+    "__import__": _import,
     "__name__": "builtins",
-    "getattr": _guarded(getattr),
-    "setattr": _guarded(setattr),
-    "hasattr": _guarded(hasattr),
-    "type": _type,
+    "getattr": _getattr,
+    "setattr": _setattr,
+    "hasattr": _hasattr,
+    "type": _Type,
 }
-_BUILTINS.pop("aiter", None)
-_BUILTINS.pop("anext", None)
-
-
-class Null:
-    """A stream that takes everything and keeps nothing."""
-
-    def write(self, text: str) -> int:
-        """Forget ``text``."""
-        return len(text)
-
-    def flush(self) -> None:
-        """Nothing to do."""
+for _name in ("getattr", "setattr", "hasattr", "type"):
+    _BUILTINS[_name].__name__ = _BUILTINS[_name].__qualname__ = _name

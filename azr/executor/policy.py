@@ -1,4 +1,4 @@
-"""What a program may say: an allow-list of modules, no dunder attributes, no dynamic code.
+"""What a program may say: an allow-list of modules, no special names, no dynamic code.
 
     >>> policy_violation("import os")
     'import os'
@@ -14,32 +14,35 @@ from __future__ import annotations
 import ast
 
 
-def _words(text: str) -> frozenset[str]:
+def words(text: str) -> frozenset[str]:
+    """The words of a text."""
     return frozenset(text.split())
 
 
-IMPORTS = _words(
+IMPORTS = words(
     """__future__ abc array bisect cmath collections collections.abc copy dataclasses decimal enum fractions functools
     heapq itertools math numbers operator queue re statistics string sys textwrap typing"""
 )
 """Modules a program may import. Each is given as a copy with only its public names: see ``namespace``."""
 
-FORBIDDEN_BUILTINS = _words(
+FORBIDDEN_BUILTINS = words(
     """breakpoint compile copyright credits delattr dir eval exec exit globals help id input license locals memoryview
     open quit vars"""
 )
-FORBIDDEN_ATTRIBUTES = _words(
+SCRIPT_BUILTINS = words("eval input")
+"""Of these, what a script may call: ``eval`` of an expression under this same policy, and its standard input."""
+FORBIDDEN_ATTRIBUTES = words(
     """ag_await ag_code ag_frame cr_await cr_code cr_frame cr_origin f_back f_builtins f_code f_globals f_lasti f_lineno
     f_locals f_trace gi_code gi_frame gi_yieldfrom mro tb_frame tb_lasti tb_lineno tb_next with_traceback"""
 )
-METHODS = _words(
+METHODS = words(
     """__init__ __new__ __post_init__ __repr__ __str__ __format__ __bytes__ __hash__ __bool__ __int__ __float__
     __complex__ __index__ __round__ __floor__ __ceil__ __trunc__ __abs__ __neg__ __pos__ __invert__ __lt__ __le__
     __eq__ __ne__ __gt__ __ge__ __len__ __iter__ __next__ __reversed__ __contains__ __getitem__ __setitem__
     __delitem__ __missing__ __call__ __enter__ __exit__ __copy__ __deepcopy__ __getattr__ __slots__"""
 ) | {
     f"__{side}{name}__"
-    for name in "add sub mul matmul truediv floordiv mod divmod pow lshift rshift and or xor".split()  # noqa: SIM905
+    for name in words("add sub mul matmul truediv floordiv mod divmod pow lshift rshift and or xor")
     for side in ("", "r", "i")
 }
 """Special methods that a class may define and call by name; no other dunder name may appear, but ``__name__``."""
@@ -71,121 +74,58 @@ def nodes_of(tree: ast.AST) -> list[ast.AST]:
 _KINDS = (ast.expr, ast.stmt, ast.arguments, ast.arg, ast.keyword, ast.comprehension, ast.excepthandler)
 _KINDS += (ast.match_case, ast.pattern, ast.alias, *((ast.type_param,) if hasattr(ast, "type_param") else ()))
 _NODES = frozenset(kind for kind in vars(ast).values() if isinstance(kind, type) and issubclass(kind, _KINDS))
+_BINDERS = {
+    **dict.fromkeys((ast.FunctionDef, ast.ClassDef, ast.ExceptHandler, ast.MatchAs, ast.MatchStar), "name"),
+    **dict.fromkeys(getattr(ast, "type_param", type(None)).__subclasses__(), "name"),
+    ast.arg: "arg",
+    ast.MatchMapping: "rest",
+}
+"""Kinds of nodes that bind a name -> the field with the name; imports and targets of assignments aside."""
 
 
 def violation(nodes: list[ast.AST], imports: frozenset[str] = IMPORTS, script: bool = False) -> str | None:
-    """``policy_violation`` of the nodes of a tree. A script may call ``input``."""
+    """``policy_violation`` of the nodes of a tree. A script may call ``SCRIPT_BUILTINS``."""
     bound: set[str] = set()
     used: set[str] = set()
     for node in nodes:
-        kind = type(node)
-        if kind is ast.Name:
-            (used if type(node.ctx) is ast.Load else bound).add(node.id)
-        elif kind is ast.Attribute:
-            if node.attr[:2] == "__" or node.attr in FORBIDDEN_ATTRIBUTES:
-                rule = _attribute_rule(node.attr)
-                if rule:
-                    return rule
-        elif kind in _CHECKS:
-            rule = _CHECKS[kind](node, bound, imports)
-            if rule:
-                return rule
-    for name in used | bound:
-        if name[:2] == "__" and is_hidden(name):
-            return f"name {name}"
-    forbidden = (used - bound) & FORBIDDEN_BUILTINS - ({"input"} if script else set())
+        if type(node) in _BINDERS:
+            bound.add(getattr(node, _BINDERS[type(node)]) or "")
+        match node:
+            case ast.Name(id=name):
+                (used if type(node.ctx) is ast.Load else bound).add(name)
+            case ast.Attribute(attr=name):
+                if is_out_of_reach(name):
+                    return f"attribute {name}"
+            case ast.Import(names=aliases):
+                for alias in aliases:
+                    if alias.name not in imports:
+                        return f"import {alias.name[:80]}"
+                    bound.add(alias.asname or alias.name.partition(".")[0])
+            case ast.ImportFrom(module=module, names=aliases, level=level):
+                if level or module not in imports:
+                    return f"import {'.' * min(level, 3)}{module or ''}"[:88]
+                for alias in aliases:
+                    if alias.name[:1] == "_":
+                        return f"import {module}.{alias.name}"[:88]
+                    bound.add(alias.asname or alias.name)
+            case ast.ClassDef(keywords=[_, *_]):
+                return "class keyword"
+            case ast.MatchClass(kwd_attrs=names):
+                if hidden := [name for name in names if is_out_of_reach(name)]:
+                    return f"attribute {hidden[0]}"
+            case ast.AsyncFunctionDef() | ast.comprehension(is_async=1):  # all else that waits stands in one of them
+                return "async"
+    if hidden := [name for name in used | bound if is_hidden(name)]:
+        return f"name {min(hidden)}"
+    forbidden = (used - bound) & FORBIDDEN_BUILTINS - (SCRIPT_BUILTINS if script else frozenset())
     return f"name {min(forbidden)}" if forbidden else None
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a name or attribute is a dunder that programs may not mention."""
-    return name[:2] == "__" and name[-2:] == "__" and name not in METHODS and name != "__name__"
+    """Whether a name or attribute is a dunder that programs may not mention. ``__`` and longer ones are names."""
+    return name[:2] == "__" == name[-2:] and name not in METHODS and name != "__name__" and name.strip("_") != ""
 
 
-def _attribute_rule(name: str) -> str | None:
-    return f"attribute {name}" if name in FORBIDDEN_ATTRIBUTES or is_hidden(name) else None
-
-
-# One check per kind of node: notes the names it binds; gives the rule it breaks, or None.
-
-
-def _import(node: ast.Import, bound: set[str], imports: frozenset[str]) -> str | None:
-    for alias in node.names:
-        if alias.name not in imports:
-            return f"import {alias.name[:80]}"
-        bound.add(alias.asname or alias.name.partition(".")[0])
-    return None
-
-
-def _import_from(node: ast.ImportFrom, bound: set[str], imports: frozenset[str]) -> str | None:
-    if node.level or node.module not in imports:
-        return f"import {'.' * min(node.level, 3)}{node.module or ''}"[:88]
-    for alias in node.names:
-        if alias.name[:1] == "_":
-            return f"import {node.module}.{alias.name}"[:88]
-        bound.add(alias.asname or alias.name)
-    return None
-
-
-def _definition(node: ast.FunctionDef, bound: set[str], imports: frozenset[str]) -> str | None:
-    bound.add(node.name)
-    return None
-
-
-def _class(node: ast.ClassDef, bound: set[str], imports: frozenset[str]) -> str | None:
-    bound.add(node.name)
-    return "class keyword" if node.keywords else None
-
-
-def _argument(node: ast.arg, bound: set[str], imports: frozenset[str]) -> str | None:
-    bound.add(node.arg)
-    return None
-
-
-def _optional_name(node: ast.ExceptHandler, bound: set[str], imports: frozenset[str]) -> str | None:
-    if node.name:
-        bound.add(node.name)
-    return None
-
-
-def _match_mapping(node: ast.MatchMapping, bound: set[str], imports: frozenset[str]) -> str | None:
-    if node.rest:
-        bound.add(node.rest)
-    return None
-
-
-def _match_class(node: ast.MatchClass, bound: set[str], imports: frozenset[str]) -> str | None:
-    return next((rule for name in node.kwd_attrs if (rule := _attribute_rule(name))), None)
-
-
-def _names(node: ast.Global, bound: set[str], imports: frozenset[str]) -> str | None:
-    return next((f"name {name}" for name in node.names if is_hidden(name)), None)
-
-
-def _asynchronous(node: ast.AST, bound: set[str], imports: frozenset[str]) -> str | None:
-    return "async"
-
-
-def _comprehension(node: ast.comprehension, bound: set[str], imports: frozenset[str]) -> str | None:
-    return "async" if node.is_async else None
-
-
-_CHECKS = {
-    ast.Import: _import,
-    ast.ImportFrom: _import_from,
-    ast.FunctionDef: _definition,
-    ast.ClassDef: _class,
-    ast.arg: _argument,
-    ast.ExceptHandler: _optional_name,
-    ast.MatchAs: _optional_name,
-    ast.MatchStar: _optional_name,
-    ast.MatchMapping: _match_mapping,
-    ast.MatchClass: _match_class,
-    ast.Global: _names,
-    ast.Nonlocal: _names,
-    ast.AsyncFunctionDef: _asynchronous,
-    ast.AsyncFor: _asynchronous,
-    ast.AsyncWith: _asynchronous,
-    ast.Await: _asynchronous,
-    ast.comprehension: _comprehension,
-}
+def is_out_of_reach(attribute: str) -> bool:
+    """Whether programs may not read or set this attribute."""
+    return attribute in FORBIDDEN_ATTRIBUTES or is_hidden(attribute)

@@ -3,34 +3,29 @@
     with Executor() as executor:
         executor.run(Job("def f(x): return x * 2", "21"))  # Execution(verdict=<Verdict.OK: 'ok'>, output='42', ...)
 
-The pool keeps lanes of workers that differ in hash seed and address space. A job runs in the first; if it gave a
-literal and ``runs`` is 2, it runs again in the second and the values are compared (with sets about, in a third and
-fourth too). Plain programs (see ``plain``) travel in company, all others get a process each. Left out: policy, sandbox
-and the running itself, which happen on the other side of a pipe, in ``worker`` and ``child``.
+The pool keeps lanes of workers that differ in hash seed and address space. Jobs run in the first; those that gave a
+literal and have ``runs`` 2 run again in the second and the values are compared (with sets about, in a third and fourth
+too). Left out: policy, sandbox and the running itself, which happen in ``worker`` and ``child``.
 """
 
 from __future__ import annotations
 
 import os
-import selectors
 import threading
-import time
 import weakref
 from collections import deque
-from collections.abc import Collection, Iterable, Sequence
-from typing import NamedTuple, Self
+from collections.abc import Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from typing import Self
 
-from azr.executor import grading, literals
-from azr.executor.crew import HASH_SEEDS, Member, stop_all
+from azr.executor import literals
+from azr.executor.crew import HASH_SEEDS, Member, WorkerDiedError, stop_all
 from azr.executor.jobs import Execution, Job, Script, Verdict
+from azr.executor.messages import VERDICTS, Message, Result
 from azr.executor.policy import IMPORTS
-from azr.executor.wire import ALONE, ORDER, PLAIN, VERDICTS
-from azr.tasks import Task
 
-_KNOWN_PROGRAMS = 4096
 _MAX_PROGRAM_CHARS = 200_000
-_SHARED_BATCH = 64
-_ALONE_BATCH = 8
+_BATCH = 64
 
 
 class Executor:
@@ -45,15 +40,13 @@ class Executor:
         memory_mb: int = 256,
         max_output_chars: int = 2000,
         policy: Collection[str] = IMPORTS,
-        without: Collection[str] = (),
     ) -> None:
         """Start the workers; they get ready while the caller goes on.
 
         ``workers``: programs that run at the same time, by default one a core. ``wall_seconds``, ``cpu_seconds`` (of
         one run, compilation included) and ``memory_mb`` (on top of the interpreter's own) bound each run. A value whose
         literal is longer than ``max_output_chars`` (at most 50,000) is OUTPUT_TOO_LARGE. ``policy``: the modules that
-        programs may import. ``without``: names of layers (as ``layers`` gives them) not to ask for, to see what the
-        others hold.
+        programs may import. Raises ValueError for limits that make no sense.
         """
         if workers is not None and workers < 1:
             raise ValueError(f"workers must be at least 1, not {workers}")
@@ -66,15 +59,14 @@ class Executor:
             "memory_mb": memory_mb,
             "max_output_chars": max_output_chars,
             "imports": sorted(policy),
-            "without": sorted(without),
         }
         self._lock = threading.Lock()
         self._pid = os.getpid()
         self._closed = False
         self._crew: list[Member] = []
         self._finalizer = weakref.finalize(self, stop_all, self._crew, self._pid)
-        self._known: dict[tuple[str, bool], _Compiled] = {}
-        self._start()
+        for lane in (0, 1):
+            self._lane(lane)
 
     def __enter__(self) -> Self:
         return self
@@ -103,91 +95,123 @@ class Executor:
                 raise RuntimeError("the executor is closed")
             if os.getpid() != self._pid:
                 raise RuntimeError("the executor belongs to another process; make one after forking")
-            if not self._crew:
-                self._start()
-            runs = {job: _Run(job, self._known.get((job.program, isinstance(job, Script)))) for job in jobs}
+            runs = {job: _Run(job) for job in jobs}
             try:
-                _Round(self, runs.values()).finish()
+                for lane in range(len(HASH_SEEDS)):
+                    self._pass(lane, [run for run in runs.values() if run.execution is None])
             except BaseException:
                 stop_all(self._crew, self._pid)  # they may be busy with what nobody awaits; the next call starts anew
                 raise
         return [runs[job].execution for job in jobs]
-
-    def grade_many(self, attempts: Sequence[tuple[Task, str]]) -> list[bool]:
-        """Whether each answer solves its task: see ``grading``. Equal attempts are graded once."""
-        return grading.grade_many(self, attempts)
 
     def layers(self) -> dict[str, str]:
         """Each layer of the sandbox -> "holds", or why it does not hold on this machine."""
         self.run(Job("def f(): return 0", "", runs=1))
         return {"policy": "holds", "separate process": "holds", "resource limits": "holds"} | self._crew[0].report
 
-    def _start(self) -> None:
-        self._crew += [Member(lane, self._config) for _ in range(self.workers) for lane in (0, 1)]
+    def _lane(self, lane: int) -> list[Member]:
+        """The workers of a lane, which are started if need be."""
+        if all(member.lane != lane for member in self._crew):
+            self._crew += [Member(lane, self._config) for _ in range(self.workers if lane < 2 else 1)]
+        return [member for member in self._crew if member.lane == lane]
 
-    def _add_lanes(self) -> list[Member]:
-        added = [Member(lane, self._config) for lane in range(2, len(HASH_SEEDS))]
-        self._crew += added
-        return added
+    def _pass(self, lane: int, runs: list[_Run]) -> None:
+        """Do the runs of one lane: a thread a worker hands it batches and takes in what comes back."""
+        if not runs:
+            return
+        waiting, lock, failed = deque(runs), threading.Lock(), threading.Event()
+        patience = 60 + 2 * _BATCH * self._config["wall_seconds"]
 
-    def _remember(self, key: tuple[str, bool], compiled: _Compiled) -> None:
-        if len(self._known) >= _KNOWN_PROGRAMS:
-            del self._known[next(iter(self._known))]
-        self._known[key] = compiled
+        def serve(member: Member) -> None:
+            while True:
+                with lock:  # small batches if little is left
+                    size = min(_BATCH, -(-len(waiting) // (2 * self.workers)))
+                    batch = [waiting.popleft() for _ in range(size)]
+                if not batch:
+                    return
+                try:
+                    results = member.ask([run.message() for run in batch], patience)
+                except WorkerDiedError:
+                    if failed.is_set():
+                        return
+                    member = self._replace(member)
+                    waiting.extend(run for run in batch if run.outlives())
+                else:
+                    for run, result in zip(batch, results, strict=True):
+                        run.take(result)
 
+        members = self._lane(lane)
+        with ThreadPoolExecutor(len(members)) as threads:
+            try:
+                for served in as_completed([threads.submit(serve, member) for member in members]):
+                    served.result()
+            except BaseException:
+                failed.set()
+                for member in self._crew:
+                    member.hang_up()  # so that no thread waits for an answer
+                raise
 
-class _Compiled(NamedTuple):
-    """A program that passed the policy: its code object, as a worker's child wrote it before it ran anything."""
-
-    code: bytes
-    flags: int
+    def _replace(self, member: Member) -> Member:
+        fresh = self._crew[self._crew.index(member)] = member.again()
+        return fresh
 
 
 class _Run:
     """Where a job stands."""
 
-    def __init__(self, job: Job | Script, compiled: _Compiled | None) -> None:
+    def __init__(self, job: Job | Script) -> None:
         self.job = job
         self.is_job = isinstance(job, Job)
-        self.compiled = compiled
-        self.alone = compiled is not None and not compiled.flags & PLAIN
-        self.order = compiled is not None and compiled.flags & ORDER
+        self.company: bool | None = None if self.is_job else False
+        self.order = self.is_job and "{" in job.input
         self.lane = 0
-        self.attempts = 0
+        self.deaths = 0
         self.output: str | None = None
         self.seconds = 0.0
         self.execution: Execution | None = None
+        if len(job.program) > _MAX_PROGRAM_CHARS:
+            self._end(Verdict.REJECTED, detail="program too long")
+        elif self.is_job and len(job.input) > literals.MAX_LITERAL_CHARS:
+            self._end(Verdict.BAD_INPUT)
 
-    def message(self, number: int) -> tuple:
+    def message(self) -> Message:
+        """What a worker must know."""
         job = self.job
-        code = self.compiled.code if self.compiled else job.program
         if self.is_job:
-            return number, code, job.entry, job.input, "", ""
-        return number, code, None, "", job.tests, job.stdin
+            return Message(job.program, job.entry, job.input, "", "", self.company)
+        return Message(job.program, None, "", job.tests, job.stdin, self.company)
 
-    def end(self, verdict: Verdict, output: str | None = None, detail: str = "") -> bool:
-        self.execution = Execution(verdict, output, detail, self.seconds)
-        return False
-
-    def take(self, code: int, text: str, seconds: float) -> bool:
-        """Take in one result; whether there is another run to do."""
-        if code == ALONE:
-            self.alone = True
-            return True
-        verdict = VERDICTS[code]
-        if verdict is Verdict.OK and self.alone and self.is_job and not _is_literal(text):
+    def take(self, result: Result) -> None:
+        """Take in one result; without an execution then, there is another run to do, in another lane."""
+        verdict, text = VERDICTS[result.code], result.text
+        if verdict is Verdict.OK and self.is_job and not result.company and not _is_literal(text):
             verdict, text = Verdict.KILLED, "forged result"
+        self.order = self.order or result.order
+        self.company = self.company if self.lane else result.company
         if self.lane == 0:
-            self.output, self.seconds = text, seconds
+            self.output, self.seconds = text, result.seconds
             if verdict is not Verdict.OK:
-                return self.end(verdict, detail=text)
+                self._end(verdict, detail=text)
+                return
         elif verdict in (Verdict.TIMEOUT, Verdict.OUT_OF_MEMORY, Verdict.KILLED):
-            return self.end(verdict, detail=text)
+            self._end(verdict, detail=text)
+            return
         elif verdict is not Verdict.OK or not (text == self.output or literals.same_literal(text, self.output)):
-            return self.end(Verdict.NON_DETERMINISTIC)
+            self._end(Verdict.NON_DETERMINISTIC)
+            return
         self.lane += 1
-        runs = 1 if not self.is_job or self.job.runs < 2 else len(HASH_SEEDS) if self.order else 2
-        return self.lane < runs or self.end(Verdict.OK, self.output)
+        if self.lane >= (1 if not self.is_job or self.job.runs < 2 else len(HASH_SEEDS) if self.order else 2):
+            self._end(Verdict.OK, self.output)
+
+    def outlives(self) -> bool:
+        """Its worker died: whether it is tried again, then in a process of its own."""
+        self.company, self.deaths = False, self.deaths + 1
+        if self.deaths > 2:
+            self._end(Verdict.KILLED, detail="worker died")
+        return self.deaths <= 2
+
+    def _end(self, verdict: Verdict, output: str | None = None, detail: str = "") -> None:
+        self.execution = Execution(verdict, output, detail, self.seconds)
 
 
 def _is_literal(text: str) -> bool:
@@ -196,110 +220,6 @@ def _is_literal(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-class _Round:
-    """One call of ``run_many``: hands batches to workers with room and takes in what they send."""
-
-    def __init__(self, executor: Executor, runs: Iterable[_Run]) -> None:
-        self.executor = executor
-        self.waiting = {(lane, alone): deque() for lane in range(len(HASH_SEEDS)) for alone in (False, True)}
-        self.runs: list[_Run] = list(runs)
-        self.left = 0
-        self.patience = 60 + 2 * _ALONE_BATCH * executor._config["wall_seconds"]
-        for number, run in enumerate(self.runs):
-            if len(run.job.program) > _MAX_PROGRAM_CHARS:
-                run.end(Verdict.REJECTED, detail="program too long")
-            elif isinstance(run.job, Job) and len(run.job.input) > literals.MAX_LITERAL_CHARS:
-                run.end(Verdict.BAD_INPUT)
-            else:
-                self.waiting[0, run.alone].append(number)
-                self.left += 1
-
-    def finish(self) -> None:
-        crew = self.executor._crew
-        with selectors.DefaultSelector() as self.selector:
-            for member in crew:
-                self.selector.register(member.reading, selectors.EVENT_READ, member)
-            while self.left:
-                for member in crew:
-                    self.feed(member)
-                for key, _ in self.selector.select(5.0):
-                    if key.fd == key.data.writing:
-                        self.push(key.data)
-                    else:
-                        self.listen(key.data)
-                now = time.monotonic()
-                for member in list(crew):
-                    if member.batches and now - member.last > self.patience:
-                        self.replace(member)
-
-    def push(self, member: Member) -> None:
-        """Write what the pipe takes; wait for room for the rest."""
-        member.flush()
-        waits = member.writing in self.selector.get_map()
-        if member.unsent and not waits:
-            self.selector.register(member.writing, selectors.EVENT_WRITE, member)
-        elif waits and not member.unsent:
-            self.selector.unregister(member.writing)
-
-    def listen(self, member: Member) -> None:
-        messages = member.receive()
-        if messages is None:
-            self.replace(member)
-        for results in messages or ():
-            self.take(member, results)
-
-    def feed(self, member: Member) -> None:
-        """Hand out batches, two at a time so that the worker need not wait for us; small ones if little is left."""
-        for alone in (True, False):
-            queue = self.waiting[member.lane, alone]
-            while queue and len(member.batches) < 2:
-                share = -(-len(queue) // (2 * self.executor.workers))
-                size = min(share, _ALONE_BATCH if alone else _SHARED_BATCH)
-                numbers = [queue.popleft() for _ in range(size)]
-                member.batches.append(numbers)
-                member.post((not alone, [self.runs[number].message(number) for number in numbers]))
-                self.push(member)
-
-    def take(self, member: Member, results: list[tuple]) -> None:
-        member.batches.popleft()
-        for number, code, text, seconds, flags, blob in results:
-            run = self.runs[number]
-            if blob:
-                run.compiled = _Compiled(blob, flags)
-                self.executor._remember((run.job.program, not run.is_job), run.compiled)
-            if run.lane == 0:
-                run.order = run.order or flags & ORDER or (run.is_job and "{" in run.job.input)
-            self.put_back(number, run.take(code, text, seconds))
-
-    def put_back(self, number: int, again: bool) -> None:
-        run = self.runs[number]
-        if not again:
-            self.left -= 1
-            return
-        if run.lane > 1 and all(member.lane < 2 for member in self.executor._crew):
-            for member in self.executor._add_lanes():
-                self.selector.register(member.reading, selectors.EVENT_READ, member)
-        self.waiting[run.lane, run.alone].append(number)
-
-    def replace(self, member: Member) -> None:
-        """A worker that died or does not answer: start another, and try what it had once more, each by itself."""
-        if member.report is None:
-            raise RuntimeError(f"a worker of the executor did not start: {member.complaint()}")
-        for descriptor in (member.reading, member.writing):
-            if descriptor in self.selector.get_map():
-                self.selector.unregister(descriptor)
-        for number in [number for numbers in member.batches for number in numbers]:
-            run = self.runs[number]
-            run.alone, run.attempts = True, run.attempts + 1
-            if run.attempts > 2:
-                run.end(Verdict.KILLED, detail="worker died")
-            self.put_back(number, run.attempts <= 2)
-        member.stop(time.monotonic() + 1.0)
-        crew = self.executor._crew
-        fresh = crew[crew.index(member)] = Member(member.lane, self.executor._config)
-        self.selector.register(fresh.reading, selectors.EVENT_READ, fresh)
 
 
 def sandbox_layers() -> dict[str, str]:

@@ -16,11 +16,10 @@ import ctypes
 import os
 import platform
 import resource
-import select
 import struct
 import sys
 import tempfile
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from pathlib import Path
 
 HOLDS = "holds"
@@ -36,37 +35,25 @@ _NOBODY = 65534
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS = 1, 4, 22, 38
 _LINUX = sys.platform == "linux"
 
-# The system calls that a program needs once its interpreter is warm, by machine: (audit architecture, numbers).
+# The system calls that a program needs once its interpreter is warm: their numbers on x86-64 and on arm64.
 _CALLS = {
-    "x86_64": (
-        0xC000003E,
-        {
-            "read": 0, "write": 1, "close": 3, "fstat": 5, "lseek": 8, "mmap": 9, "mprotect": 10, "munmap": 11,
-            "brk": 12, "rt_sigaction": 13, "rt_sigprocmask": 14, "rt_sigreturn": 15, "sched_yield": 24, "mremap": 25,
-            "madvise": 28, "setitimer": 38, "getpid": 39, "exit": 60, "getrusage": 98, "sigaltstack": 131,
-            "gettid": 186, "futex": 202, "restart_syscall": 219, "clock_gettime": 228, "exit_group": 231,
-            "getrandom": 318,
-        },
-    ),
-    "aarch64": (
-        0xC00000B7,
-        {
-            "close": 57, "lseek": 62, "read": 63, "write": 64, "fstat": 80, "exit": 93, "exit_group": 94, "futex": 98,
-            "setitimer": 103, "clock_gettime": 113, "sched_yield": 124, "restart_syscall": 128, "sigaltstack": 132,
-            "rt_sigaction": 134, "rt_sigprocmask": 135, "rt_sigreturn": 139, "getrusage": 165, "getpid": 172,
-            "gettid": 178, "brk": 214, "munmap": 215, "mremap": 216, "mmap": 222, "mprotect": 226, "madvise": 233,
-            "getrandom": 278,
-        },
-    ),
+    "read": (0, 63), "write": (1, 64), "close": (3, 57), "fstat": (5, 80), "lseek": (8, 62), "mmap": (9, 222),
+    "mprotect": (10, 226), "munmap": (11, 215), "brk": (12, 214), "rt_sigaction": (13, 134),
+    "rt_sigprocmask": (14, 135), "rt_sigreturn": (15, 139), "sched_yield": (24, 124), "mremap": (25, 216),
+    "madvise": (28, 233), "setitimer": (38, 103), "getpid": (39, 172), "exit": (60, 93), "getrusage": (98, 165),
+    "sigaltstack": (131, 132), "gettid": (186, 178), "futex": (202, 98), "restart_syscall": (219, 128),
+    "clock_gettime": (228, 113), "exit_group": (231, 94), "getrandom": (318, 278),
 }  # fmt: skip
+_MACHINES = {"x86_64": (0xC000003E, 0), "aarch64": (0xC00000B7, 1)}
+"""Machine -> its number in the kernel's audit, and its column above."""
 
 
 def seccomp_filter(machine: str) -> bytes | None:
     """The filter as the kernel reads it: listed calls pass, all others fail with EPERM. None on unknown machines."""
-    if not _LINUX or machine not in _CALLS:
+    if not _LINUX or machine not in _MACHINES:
         return None
-    architecture, numbers = _CALLS[machine]
-    allowed = sorted(numbers.values())
+    architecture, column = _MACHINES[machine]
+    allowed = sorted(numbers[column] for numbers in _CALLS.values())
     load, equal, at_least, give = 0x20, 0x15, 0x35, 0x06
     allow, refuse, kill = 0x7FFF0000, 0x00050001, 0x80000000
     code = [(load, 0, 0, 4), (equal, 1, 0, architecture), (give, 0, 0, kill), (load, 0, 0, 0)]
@@ -83,7 +70,7 @@ class _FilterProgram(ctypes.Structure):
 class Lock:
     """What each child does before it runs a program; prepared once, since there are hundreds of children a second."""
 
-    def __init__(self, memory_mb: int, cpu_seconds: float, without: Collection[str] = ()) -> None:
+    def __init__(self, memory_mb: int, cpu_seconds: float) -> None:
         """``memory_mb`` comes on top of what the worker has mapped, so call this when all is loaded.
 
         The CPU limit in whole seconds stands behind the exact timer that ``child`` sets.
@@ -93,20 +80,15 @@ class Lock:
         if _LINUX:  # macOS has the constant and does not enforce it
             mapped = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
             limits["RLIMIT_AS"] = mapped + (memory_mb << 20)
-        if "resource limits" in without:
-            limits = {"RLIMIT_AS": limits.get("RLIMIT_AS", resource.RLIM_INFINITY)}
         self._limits = [(getattr(resource, name), (value, value)) for name, value in limits.items()]
         self._prctl = ctypes.CDLL(None).prctl if _LINUX else None
-        code = None if "seccomp filter" in without else seccomp_filter(platform.machine())
+        code = seccomp_filter(platform.machine())
         self._filter = None
-        self.report = {"resource limits": _refusal("resource limits", without) or HOLDS}
-        if code is None:
-            reason = _refusal("seccomp filter", without) or f"no filter for {sys.platform} on {platform.machine()}"
-        else:
+        self.report = {"seccomp filter": f"no filter for {sys.platform} on {platform.machine()}"}
+        if code is not None:
             self._code = ctypes.create_string_buffer(code, len(code))
             self._filter = _FilterProgram(len(code) // 8, ctypes.addressof(self._code))
-            reason = _granted_in_a_fork(self)
-        self.report["seccomp filter"] = reason
+            self.report["seccomp filter"] = _granted_in_a_fork(self)
 
     def __call__(self) -> bool:
         """Lower the limits for good and install the filter. Whether the filter, if there is one, was accepted."""
@@ -128,36 +110,31 @@ def _granted_in_a_fork(lock: Lock) -> str:
     return HOLDS if os.waitpid(pid, 0)[1] == 0 else "refused by the kernel"
 
 
-def enter(without: Collection[str] = ()) -> dict[str, str]:
+def enter() -> dict[str, str]:
     """Close the worker in. Returns layer -> "holds" or why it does not.
 
-    Forks where PID namespaces are granted: the caller goes on as process 1 of its own, the old process watches over it.
+    Forks where PID namespaces are granted: the caller goes on as process 1 of its own, the old process waits for it.
     """
-    parent = os.getppid()
     report = dict.fromkeys([*NAMESPACES, "user namespace"], f"{sys.platform} has none")
     if _LINUX:
-        report = _unshare(without)
+        report = _unshare()
     if report["PID namespace"] == HOLDS:
-        _become_process_1(parent)
+        _become_process_1()
     steps: dict[str, Callable[[], None]] = {"empty root directory": _leave_file_system}
     steps["unprivileged user"] = _become_nobody if os.geteuid() == 0 else lambda: None
     if _LINUX:
         steps["no capabilities"] = _drop_capabilities
         steps["no new privileges"] = lambda: _call("prctl", _PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     for name, step in steps.items():
-        report[name] = _refusal(name, without) or _attempt(step)
+        report[name] = _attempt(step)
     if _LINUX:
         _attempt(lambda: _call("prctl", _PR_SET_DUMPABLE, 0, 0, 0, 0))
+    if report["PID namespace"] == HOLDS:  # else the parent is a thread of the pool's, and may end before the pool
         _attempt(lambda: _call("prctl", _PR_SET_PDEATHSIG, 9, 0, 0, 0))  # last: a change of user clears it
-    if "resource limits" not in without:
-        for name in ("RLIMIT_CORE", "RLIMIT_FSIZE", "RLIMIT_MEMLOCK", "RLIMIT_MSGQUEUE"):
-            if hasattr(resource, name):
-                resource.setrlimit(getattr(resource, name), (0, 0))
+    for name in ("RLIMIT_CORE", "RLIMIT_FSIZE", "RLIMIT_MEMLOCK", "RLIMIT_MSGQUEUE"):
+        if hasattr(resource, name):
+            resource.setrlimit(getattr(resource, name), (0, 0))
     return report
-
-
-def _refusal(name: str, without: Collection[str]) -> str:
-    return "left out on request" if name in without else ""
 
 
 def _attempt(action: Callable[[], None]) -> str:
@@ -176,51 +153,28 @@ def _call(name: str, *arguments: int | bytes) -> None:
         raise OSError(code, os.strerror(code))
 
 
-def _unshare(without: Collection[str]) -> dict[str, str]:
+def _unshare() -> dict[str, str]:
     """New namespaces: as root directly, else inside a user namespace of our own, if the machine lets us."""
     uid, gid = os.getuid(), os.getgid()
-    wanted = {name: flag for name, flag in NAMESPACES.items() if name not in without}
-    report = {name: _refusal(name, without) for name in NAMESPACES}
-    refused = "not needed"
-    if os.geteuid() == 0:
-        refused = _attempt(lambda: _call("unshare", sum(wanted.values())))
-        if refused == HOLDS:
-            return report | dict.fromkeys(wanted, HOLDS) | {"user namespace": "not needed: started as root"}
-    if "user namespace" in without:
-        refused = _refusal("user namespace", without)
-    else:
-        refused = _attempt(lambda: _call("unshare", sum(wanted.values()) | _CLONE_NEWUSER))
-        if refused != HOLDS:
-            refused += " (often so in containers)"
+    flags = sum(NAMESPACES.values())
+    if os.geteuid() == 0 and _attempt(lambda: _call("unshare", flags)) == HOLDS:
+        return dict.fromkeys(NAMESPACES, HOLDS) | {"user namespace": "not needed: started as root"}
+    refused = _attempt(lambda: _call("unshare", flags | _CLONE_NEWUSER))
     if refused != HOLDS:
-        return report | dict.fromkeys([*wanted, "user namespace"], refused)
+        return dict.fromkeys([*NAMESPACES, "user namespace"], f"{refused} (often so in containers)")
     for name, text in (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1")):
         with contextlib.suppress(OSError):  # unmapped, the process is nobody: good as well
             Path(f"/proc/self/{name}").write_text(text)
-    return report | dict.fromkeys([*wanted, "user namespace"], HOLDS)
+    return dict.fromkeys([*NAMESPACES, "user namespace"], HOLDS)
 
 
-def _become_process_1(parent: int) -> None:
-    """Fork into the new PID namespace; all in it dies with its process 1. The old process sees to it that that happens.
-
-    It watches the parent itself rather than ask for PR_SET_PDEATHSIG, which is about the thread that started us.
-    """
+def _become_process_1() -> None:
+    """Fork into the new PID namespace: all in it dies with its process 1, and that with the old one, which waits."""
     child = os.fork()
-    if child == 0:
-        return
-    os.closerange(0, 3)
-    poll = select.poll()
-    watched = []
-    for pid in (parent, child):
-        with contextlib.suppress(OSError, AttributeError):  # already gone, or a kernel before 5.3
-            watched.append(os.pidfd_open(pid))
-            poll.register(watched[-1], select.POLLIN)
-    while os.getppid() == parent:
-        poll.poll(None if len(watched) == 2 else 200)
-        if os.waitpid(child, os.WNOHANG)[0]:
-            os._exit(0)
-    os.kill(child, 9)
-    os._exit(0)
+    if child:
+        os.closerange(0, 3)
+        os.waitpid(child, 0)
+        os._exit(0)
 
 
 def _leave_file_system() -> None:

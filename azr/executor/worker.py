@@ -1,14 +1,13 @@
-"""The worker: a small process behind walls that forks a child per program and reports what became of it.
+"""The worker: a small process behind walls that forks children to run programs and reports what became of each.
 
-Started by ``crew``; reads batches from descriptor 0 and writes results to 1 (see ``wire``). It never runs or parses a
-program itself. Its child runs one program, or a run of plain ones; what does not get through in company goes back to
-the pool, which asks for it again alone. Left out: scheduling and the comparison of runs, which are the pool's.
+Started by ``crew``; reads batches from descriptor 0 and writes results to 1 (see ``messages``). It never runs or parses
+a program itself. One child runs all programs of a batch that may keep company; each of the others, and each that does
+not get through there, gets a child of its own. Left out: the comparison of runs, which is the pool's.
 """
 
 from __future__ import annotations
 
 import ast
-import codecs
 import contextlib
 import gc
 import json
@@ -21,11 +20,9 @@ import sys
 import time
 from typing import Any
 
-from azr.executor import child, literals, namespace, plain, policy, sandbox
+from azr.executor import child, company, literals, namespace, policy, sandbox
 from azr.executor.jobs import Verdict
-from azr.executor.wire import ALONE, VERDICTS, Message, Result, unpack_results
-
-_ENCODINGS = ("ascii", "latin-1", "utf-8", "utf-16", "utf-32", "utf-8-sig", "cp1252", "unicode_escape")
+from azr.executor.messages import ALONE, VERDICTS, Message, Result, unpack
 
 
 def main() -> None:
@@ -34,102 +31,96 @@ def main() -> None:
     os.register_at_fork = lambda **hooks: None  # what modules do after a fork would have each child copy 90 pages
     namespace.load_modules(config["imports"])
     warm_up()
-    lock = sandbox.Lock(config["memory_mb"], config["cpu_seconds"], config["without"])
-    report = sandbox.enter(config["without"])
+    lock = sandbox.Lock(config["memory_mb"], config["cpu_seconds"])
+    report = sandbox.enter()
     os.environ.clear()
-    sys.stdout = sys.stderr = namespace.Null()
     _send(report | lock.report)
     settings = child.Settings(config["cpu_seconds"], config["max_output_chars"], frozenset(config["imports"]))
     gc.disable()
     gc.freeze()  # nothing here is garbage, and a collector that looks at it would make children copy every page
     while True:
         size = struct.unpack("<I", _read_exactly(4))[0]
-        shared, jobs = marshal.loads(_read_exactly(size))
-        messages = [Message(*job) for job in jobs]
-        run = run_shared if shared else run_each_alone
-        _send([(m.number, *result) for m, result in zip(messages, run(messages, settings, lock, config), strict=True)])
+        messages = [Message(*job) for job in marshal.loads(_read_exactly(size))]
+        _send([tuple(result) for result in run_batch(messages, settings, lock, config["wall_seconds"])])
 
 
 def warm_up() -> None:
-    """Load what CPython loads on first use: after ``sandbox.enter`` there is no file system to load it from."""
-    for encoding in _ENCODINGS:
-        codecs.lookup(encoding)
+    """Use once what initialises itself on first use, and leave no way to files, which will be gone."""
     exec("'\\N{BULLET}'")
     nodes = policy.nodes_of(ast.parse("def f(x):\n    return [str(i * 2) for i in range(x) if i % 3]"))
     policy.violation(nodes)
-    plain.is_plain(nodes)
+    company.may_share(nodes)
     literals.parse_arguments("1, 'a', [2.5]")
     literals.literal_text([1, "a", (2.5, {None})], 100)
+    sys.meta_path[:] = [finder for finder in sys.meta_path if finder.__name__ != "PathFinder"]
     gc.collect()
 
 
-def run_each_alone(messages: list[Message], settings: child.Settings, lock: sandbox.Lock, config: dict) -> list[Result]:
-    """One child a program."""
-    results = []
-    for message in messages:
-        found, status = fork([message], settings, lock, config["wall_seconds"], shared=False)
-        results.append(found[0] if found else fate(status))
-    return results
-
-
-def run_shared(messages: list[Message], settings: child.Settings, lock: sandbox.Lock, config: dict) -> list[Result]:
-    """One child for all, and another for the rest where one dies; the program it died of must run alone."""
-    results: list[Result] = []
-    while len(results) < len(messages):
-        rest = messages[len(results) :]
-        found, status = fork(rest, settings, lock, config["wall_seconds"], shared=True)
-        results += found
-        if len(found) < len(rest) and (status != 0 or not found):
-            results.append(Result(ALONE, "", 0.0))
+def run_batch(
+    messages: list[Message], settings: child.Settings, lock: sandbox.Lock, wall_seconds: float
+) -> list[Result]:
+    """One result a message. Where a child dies, what it was at must run alone, and another child goes on."""
+    results = [Result(ALONE)] * len(messages)
+    rest = [i for i, message in enumerate(messages) if message.company is not False]
+    while rest:
+        found, status = fork([messages[i] for i in rest], False, settings, lock, wall_seconds)
+        for i, result in zip(rest, found, strict=False):
+            results[i] = result
+        rest = rest[len(found) + (status != 0 or not found) :]
+    for i, message in enumerate(messages):
+        if results[i].code == ALONE:
+            found, status = fork([message], True, settings, lock, wall_seconds)
+            results[i] = found[0] if found else fate(status)
     return results
 
 
 def fork(
-    messages: list[Message], settings: child.Settings, lock: sandbox.Lock, wall_seconds: float, shared: bool
+    messages: list[Message], alone: bool, settings: child.Settings, lock: sandbox.Lock, wall_seconds: float
 ) -> tuple[list[Result], int | None]:
     """Run ``messages`` in one child: the results that came back, in order, and its wait status (None: too slow)."""
     reading, writing = os.pipe()
     pid = os.fork()
     if pid == 0:
         try:
-            if shared:
-                child.run_shared(messages, settings, lock, writing)
-            child.run_alone(messages[0], settings, lock, writing)
+            child.run(messages, alone, settings, lock, writing)
         finally:
             os._exit(70)
     os.close(writing)
-    results: list[Result] = []
-    data: bytes | None = b""
-    timely = True
+    deadline = time.monotonic() + wall_seconds * len(messages)
+    max_bytes = 4 * settings.max_chars + 400
     poll = select.poll()
     poll.register(reading, select.POLLIN)
     poll.register(0, 0)  # to hear that the pool is gone
-    deadline = time.monotonic() + wall_seconds
-    while len(results) < len(messages):
+    data = b""
+    while len(data) <= max_bytes * len(messages):
         ready = dict(poll.poll(max(0.0, deadline - time.monotonic()) * 1000))
         if ready.get(0, 0) & (select.POLLERR | select.POLLHUP):
             os.kill(pid, signal.SIGKILL)
             os._exit(0)
-        timely = bool(ready)
-        chunk = os.read(reading, 1 << 16) if timely else b""
+        chunk = os.read(reading, 1 << 16) if ready else b""
         if not chunk:
             break
-        before = len(results)
-        data = unpack_results(data + chunk, results, shared, 4 * settings.max_chars + 400)
-        if data is None:
-            break
-        if len(results) > before:
-            deadline = time.monotonic() + wall_seconds
+        data += chunk
     os.close(reading)
-    if not timely or data is None or len(results) >= len(messages):
+    results = unpack(data, len(messages), not alone, max_bytes)
+    return results, _end(pid, len(results) == len(messages), deadline)
+
+
+def _end(pid: int, finished: bool, deadline: float) -> int | None:
+    """Make sure that a child is gone: its wait status, or None where its time was up before it ended."""
+    ended, status = 0, 0
+    while not (finished or ended) and time.monotonic() < deadline:
+        time.sleep(0.0002)
+        ended, status = os.waitpid(pid, os.WNOHANG)
+    if not ended:
         os.kill(pid, signal.SIGKILL)
-    _, status = os.waitpid(pid, 0)
+        os.waitpid(pid, 0)
     if os.getpid() == 1:  # of its own PID namespace: nobody else is in it, or should be
         with contextlib.suppress(OSError):
             os.kill(-1, signal.SIGKILL)
             while os.waitpid(-1, 0):
                 pass
-    return results[: len(messages)], status if timely else None
+    return status if finished or ended else None
 
 
 def fate(status: int | None) -> Result:
@@ -144,7 +135,7 @@ def fate(status: int | None) -> Result:
             verdict, detail = Verdict.KILLED, signal.strsignal(number) or f"signal {number}"
     else:
         verdict, detail = Verdict.KILLED, f"exit status {os.WEXITSTATUS(status)}"
-    return Result(VERDICTS.index(verdict), detail, 0.0)
+    return Result(VERDICTS.index(verdict), detail, company=False)
 
 
 def _send(message: Any) -> None:

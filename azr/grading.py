@@ -1,7 +1,7 @@
 """Whether an answer solves a task: deduction by comparing literals, abduction and induction by running the program.
 
     with Executor() as executor:
-        executor.grade_many([(task, "[1, 2]"), (task, "(1, 2)")])  # [True, False]
+        grade_many(executor, [(task, "[1, 2]"), (task, "(1, 2)")])  # [True, False]
 
 The answer is text from a model. As a literal it is parsed, never evaluated, and given to the program as data; as a
 program it goes through the policy and the sandbox like any other. Equality is of value and type, all the way down, of
@@ -11,14 +11,9 @@ literals that the sandbox wrote. Left out: partial credit; induction needs every
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-from azr.executor.jobs import Job
-from azr.executor.literals import same_literal
+from azr.executor import Executor, Job, same_literal
 from azr.tasks import Task, TaskType
-
-if TYPE_CHECKING:
-    from azr.executor.pool import Executor
 
 
 def grade_many(executor: Executor, attempts: Sequence[tuple[Task, str]]) -> list[bool]:
