@@ -26,6 +26,11 @@ def test_a_task_survives_json(task):
     assert Task.from_json(json.loads(json.dumps(task.to_json()))) == task
 
 
+def test_the_answer_is_what_is_hidden():
+    pair = {task_type: Task(task_type, PROGRAM, ("3",), ("9",)).answer for task_type in TaskType}
+    assert pair == {"deduction": "9", "abduction": "3", "induction": PROGRAM}
+
+
 def test_a_task_has_as_many_outputs_as_inputs_and_at_least_one():
     with pytest.raises(ValueError, match="2 inputs for 1 outputs"):
         Task(TaskType.INDUCTION, PROGRAM, ("1", "2"), ("1",))

@@ -112,7 +112,8 @@ def read_arguments(text: str, parameters: Sequence[str] | None = None, entry: st
     values = [*call.args, *named.values()]
     if None in named or None in values or not all(map(is_literal, values)):
         return None
-    return ", ".join(map(ast.unparse, values)) if values or parameters == () else None
+    allowed = values or (parameters is not None and not parameters)
+    return ", ".join(map(ast.unparse, values)) if allowed else None
 
 
 def read_literal(text: str) -> str | None:

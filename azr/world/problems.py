@@ -7,8 +7,8 @@
 A hash of its text says to which split a program belongs. Held-out programs have 1 to 6 statements in turn, so every
 size weighs the same until the few programs of one statement run out; ``train``, which a person would have to curate for
 RLVR and SFT, has the corpus's mixture of sizes. Hints are drawn by the corpus's rule everywhere. Answers are right by
-construction (the trace of the program), and the executor agrees (tested). ``arithmetic_problems`` is the domain that
-self-play never sees. Self-play may propose a test program by chance; ``azr evaluate`` counts these.
+construction (the trace of the program), and plain Python agrees (tested). ``arithmetic_problems`` is the domain that
+self-play never sees. Left out: whether self-play itself proposes a test program, as it may by chance.
 """
 
 from __future__ import annotations
