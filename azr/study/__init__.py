@@ -21,7 +21,8 @@ from azr.config import Profile, StudyModel, load_profile, profile_of
 from azr.progress import duration
 from azr.runs import ROOT, RUNS
 from azr.study.collect import Frames, collect, load_frames
-from azr.study.jobs import Job, default_side_by_side, estimate, jobs_of, run_jobs
+from azr.study.jobs import default_side_by_side, estimate, jobs_of, run_jobs
+from azr.study.measures import Subject
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,7 +42,7 @@ class Study:
     seeds: tuple[int, ...] | None = None
     side_by_side: int | None = None
 
-    def jobs(self, arms: Sequence[str] | None = None) -> list[Job]:
+    def jobs(self, arms: Sequence[str] | None = None) -> list[Subject]:
         """What there is to train and measure: of some arms and the base, or of all."""
         return jobs_of(self.profile, self.runs, arms, self.seeds)
 
@@ -57,7 +58,7 @@ class Study:
         workers = self.side_by_side or default_side_by_side(self.profile)
         seconds = estimate(missing, workers)
         time = f"about {duration(seconds)}" if seconds is not None else "a time that the first steps will tell"
-        kinds = ", ".join(dict.fromkeys(f"{job.model} {job.arm}" for job in missing))
+        kinds = ", ".join(dict.fromkeys(f"{job.model_name} {job.arm}" for job in missing))
         print(f"{len(missing)} of {len(jobs)} runs are missing ({kinds}): {time}, {workers} side by side.")
         print(
             "Interrupt at any time: what is done is kept, and the same command or cell goes on from there.", flush=True

@@ -17,8 +17,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from azr.runs import Run, file_digest, read_json, write_json
-from azr.study.jobs import Job
+from azr.arms import BASE
+from azr.runs import file_digest, read_json, write_json
+from azr.study.measures import Subject
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,7 +49,7 @@ class Frames(Mapping[str, "pd.DataFrame"]):
         return len(self.names)
 
 
-def collect(jobs: Sequence[Job]) -> Frames:
+def collect(jobs: Sequence[Subject]) -> Frames:
     """The frames of the jobs that are done: test, validation, entropy, curriculum and sparsity as they were measured,
     and proposals (every proposal and its fate), log (step, group, quantity, value) and runs (fingerprint, seconds).
     """
@@ -60,26 +61,25 @@ def collect(jobs: Sequence[Job]) -> Frames:
             frame = _frame(job, name)
             if frame is not None:
                 frame = frame.drop(columns=[key for key in ("model", "method", "seed") if key in frame])
-                about = {"model": job.model, "method": job.arm, "seed": job.seed}
+                about = {"model": job.model_name, "method": job.arm, "seed": job.seed}
                 found.append(pd.DataFrame(about, index=frame.index).join(frame))
         return pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=["model", "method", "seed"])
 
     return Frames(NAMES, read)
 
 
-def _frame(job: Job, name: str) -> pd.DataFrame | None:
+def _frame(job: Subject, name: str) -> pd.DataFrame | None:
     """One job's part of a frame; None where it has none."""
     import pandas as pd
 
-    run = Run(job.folder)
-    if name in MEASURED:
-        has = name in job.subject.names and job.is_trained() and job.subject.is_measured(name)
-        return run.measure(name) if has else None
-    if not run.done or not job.is_trained():
+    run = job.run
+    if not job.is_trained() or (job.arm == BASE and name not in MEASURED):
         return None
+    if name in MEASURED:
+        return run.measure(name) if name in job.names and job.is_measured(name) else None
     if name == "runs":
         done = read_json(run.folder / "done.json", "train the run again")
-        return pd.DataFrame([{"fingerprint": run.record["fingerprint"], "steps": job.settings.steps} | done])
+        return pd.DataFrame([{"fingerprint": run.record["fingerprint"], "steps": job.last} | done])
     if name == "log":
         return run.log
     return _described(run.proposals) if (run.folder / "proposals.jsonl").exists() else None

@@ -3,9 +3,9 @@
     jobs = jobs_of(load_profile("smoke"), RUNS)
     run_jobs([job for job in jobs if not job.is_done()], side_by_side=2)
 
-A job is an arm with one seed, trained and then measured, or the measurements of the untrained base with one sampling
-seed. Jobs are forked from a server that has loaded the libraries once; each computes with ``profile.threads`` threads,
-so results do not depend on how many run side by side. Left out: what is trained (``azr.training``) and measured.
+A job is an arm with one seed, trained and then measured, or the measurements of the base with one sampling seed. Jobs
+are forked from a server that has loaded the libraries once; each computes with ``profile.threads`` threads, so results
+do not depend on how many run side by side. Left out: what is trained (``azr.training``) and measured.
 """
 
 from __future__ import annotations
@@ -21,13 +21,11 @@ import threading
 import time
 import types
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
-from azr.arms import BASE, arm_profile, arms_of, fingerprint, model_profile
+from azr.arms import BASE, arm_profile, arms_of, model_profile
 from azr.config import Profile
 from azr.errors import UserError
 from azr.progress import duration
@@ -55,62 +53,9 @@ class Stopped(KeyboardInterrupt):
     _render_traceback_ = JobError._render_traceback_
 
 
-@dataclass(frozen=True)
-class Job:
-    """One run of a study, or the base (``arm`` "base") with one sampling seed."""
-
-    profile: Profile
-    """Of the study, with this job's model."""
-    arm: str
-    seed: int
-    runs: Path
-
-    @cached_property
-    def settings(self) -> Profile:
-        """The profile with the arm's settings."""
-        return self.profile if self.arm == BASE else arm_profile(self.arm, self.profile)
-
-    @property
-    def model(self) -> str:
-        """The model's name without its folder or owner."""
-        return Path(self.profile.model.name).name
-
-    @property
-    def folder(self) -> Path:
-        """The run folder."""
-        return run_folder(self.runs, self.profile.name, self.model, self.arm, self.seed)
-
-    @property
-    def subject(self) -> Subject:
-        """What is measured."""
-        return Subject(Run(self.folder), self.settings, self.arm, self.seed if self.arm == BASE else 0)
-
-    def is_trained(self) -> bool:
-        """Whether the run is finished, and of these settings; the base always is."""
-        return self.arm == BASE or Run(self.folder).is_current(fingerprint(self.arm, self.settings, self.seed))
-
-    def is_done(self) -> bool:
-        """Whether there is nothing to train and nothing to measure."""
-        return self.is_trained() and all(self.subject.is_measured(name) for name in self.subject.names)
-
-    @property
-    def responses(self) -> float:
-        """About how many responses it samples: the unit in which its time is estimated."""
-        rollout, evaluation, subject = self.settings.rollout, self.settings.evaluation, self.subject
-        estimating = 3 * rollout.batch * rollout.rollouts if self.arm != BASE and "curriculum" in subject.names else 0
-        steps = self.settings.kept_steps[1:] if self.arm != BASE else (0,)
-        test = sum(4 * evaluation.problems * subject.samples(step) for step in steps)
-        measured = test + 3 * evaluation.validation_problems * evaluation.validation_samples
-        trained = 0 if self.arm == BASE else self.settings.steps * (rollout.rows + estimating)
-        return trained + (measured if "test" in subject.names else 0)
-
-    def __str__(self) -> str:
-        return f"{self.model} {self.folder.name}"
-
-
 def jobs_of(
     profile: Profile, runs: Path, arms: Sequence[str] | None = None, seeds: Sequence[int] | None = None
-) -> list[Job]:
+) -> list[Subject]:
     """The jobs of a profile: with each of its models the base and its arms (of these, those in ``arms``).
 
     ``seeds`` are training seeds, by default all of the profile. The base has sampling seed 0, the control, and one
@@ -119,10 +64,21 @@ def jobs_of(
     jobs = []
     for model in profile.models[::-1]:
         own, chosen = model_profile(model, profile), range(model.seeds) if seeds is None else seeds
-        jobs += [Job(own, BASE, seed, runs) for seed in sorted({0, *(seed + 1 for seed in chosen)})]
         names = [arm for arm in arms_of(model, profile) if arms is None or arm in arms]
-        jobs += [Job(own, arm, seed, runs) for arm in names for seed in chosen]
+        kinds = [(BASE, own, seed) for seed in sorted({0, *(seed + 1 for seed in chosen)})]
+        kinds += [(arm, arm_profile(arm, own), seed) for arm in names for seed in chosen]
+        for arm, settings, seed in kinds:
+            jobs.append(Subject(Run(run_folder(runs, profile.name, model.name, arm, seed)), settings, arm, seed))
     return jobs
+
+
+def responses(job: Subject) -> float:
+    """About how many responses a job samples: the unit in which its time is estimated."""
+    rollout, evaluation = job.profile.rollout, job.profile.evaluation
+    problems = 4 * evaluation.problems * sum(map(job.samples, job.profile.kept_steps[1:] if job.last else [0]))
+    problems += 3 * evaluation.validation_problems * evaluation.validation_samples
+    estimating = 3 * rollout.batch * rollout.rollouts if "curriculum" in job.names else 0
+    return job.last * (rollout.rows + estimating) + ("test" in job.names) * problems
 
 
 def default_side_by_side(profile: Profile) -> int:
@@ -133,26 +89,26 @@ def default_side_by_side(profile: Profile) -> int:
     return max(1, cores // profile.threads)
 
 
-def estimate(jobs: Sequence[Job], side_by_side: int) -> float | None:
+def estimate(jobs: Sequence[Subject], side_by_side: int) -> float | None:
     """About how many seconds the jobs take on cores like those of 2025; None for a model of unknown speed."""
-    if any(job.model not in RATES for job in jobs):
+    if any(job.model_name not in RATES for job in jobs):
         return None
-    return sum(job.responses / RATES[job.model] for job in jobs) / min(side_by_side, max(len(jobs), 1))
+    return sum(responses(job) / RATES[job.model_name] for job in jobs) / min(side_by_side, max(len(jobs), 1))
 
 
-def do(job: Job) -> None:
+def do(job: Subject) -> None:
     """Train and measure a job in this process."""
     import torch
 
     torch.set_num_threads(job.profile.threads)
     if job.arm == BASE:
-        return measure_base(job.settings, job.seed, job.folder)
+        return measure_base(job.profile, job.seed, job.run.folder)
     from azr.training.run import train
 
-    return measure(train(job.arm, job.settings, job.seed, job.folder), job.settings)
+    return measure(train(job.arm, job.profile, job.seed, job.run.folder), job.profile)
 
 
-def run_jobs(jobs: Sequence[Job], side_by_side: int, work: Callable[[Job], Any] = do) -> None:
+def run_jobs(jobs: Sequence[Subject], side_by_side: int, work: Callable[[Subject], Any] = do) -> None:
     """Run jobs of one profile as processes, ``side_by_side`` at a time, in this order, and show how far they are.
 
     A job's output goes to ``runs/PROFILE/logs``. Raises JobError when one fails (the others are stopped), Stopped on
@@ -162,10 +118,10 @@ def run_jobs(jobs: Sequence[Job], side_by_side: int, work: Callable[[Job], Any] 
         return
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
-    logs = jobs[0].runs / jobs[0].profile.name / "logs"
+    logs = jobs[0].run.folder.parent.parent / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     waiting, ended, board = list(jobs), [], Board(jobs, side_by_side)
-    running: dict[int, tuple[Job, Any, Path]] = {}
+    running: dict[int, tuple[Subject, Any, Path]] = {}
     with _alone(logs):
         try:
             while waiting or running:
@@ -223,7 +179,7 @@ def _fresh_start(threads: int) -> Iterator[None]:
         os.environ.update(before)
 
 
-def _child(work: Callable[[Job], Any], job: Job, log: Path) -> None:
+def _child(work: Callable[[Subject], Any], job: Subject, log: Path) -> None:
     """In the job's process: its output to the log, and no longer than its parent lives."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
     parent = multiprocessing.parent_process()
@@ -242,14 +198,14 @@ def _child(work: Callable[[Job], Any], job: Job, log: Path) -> None:
 class Board:
     """How far the jobs are: one block, renewed in place on a terminal or in a notebook, else lines now and then."""
 
-    def __init__(self, jobs: Sequence[Job], side_by_side: int) -> None:
+    def __init__(self, jobs: Sequence[Subject], side_by_side: int) -> None:
         self.jobs, self.side_by_side, self.began = jobs, side_by_side, time.monotonic()
         self.last, self.height, self.handle = -1e9, 0, None
         shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
         self.notebook = hasattr(shell, "kernel") and "AZR_FIGURES" not in os.environ
         self.terminal = sys.stdout.isatty()
 
-    def show(self, ended: Sequence[Job], running: Sequence[tuple[Job, Path]]) -> None:
+    def show(self, ended: Sequence[Subject], running: Sequence[tuple[Subject, Path]]) -> None:
         """Say it, where it is time to."""
         every = 1 if self.notebook or self.terminal else 15
         if time.monotonic() - self.last < every and running:
@@ -268,28 +224,22 @@ class Board:
         print((f"\x1b[{self.height}A\x1b[J" if self.height else "") + text, flush=True)
         self.height = text.count("\n") + 1 if self.terminal else 0
 
-    def _summary(self, ended: Sequence[Job], running: Sequence[tuple[Job, Path]]) -> str:
-        spent, total = time.monotonic() - self.began, sum(job.responses for job in self.jobs)
-        done = sum(job.responses for job in ended) + sum(_share(job) * job.responses for job, _ in running)
+    def _summary(self, ended: Sequence[Subject], running: Sequence[tuple[Subject, Path]]) -> str:
+        spent, total = time.monotonic() - self.began, sum(map(responses, self.jobs))
+        done = sum(map(responses, ended)) + sum(_steps(job) * responses(job) / (job.last + 1) for job, _ in running)
         text = f"{len(ended)} of {len(self.jobs)} done, {duration(spent)}"
         left = spent / done * (total - done) if done > total / 50 else estimate(self.jobs, self.side_by_side)
         return f"{text}, about {duration(left)} left" if running and left is not None else text
 
 
-def _steps(job: Job) -> int:
-    """Lines of its log."""
-    file = job.folder / "log.jsonl"
-    return file.read_bytes().count(b"\n") if file.exists() else 0
+def _steps(job: Subject) -> int:
+    """Training steps done, by the lines of the log; what comes after them counts as one more."""
+    file = job.run.folder / "log.jsonl"
+    return min(file.read_bytes().count(b"\n"), job.last) if file.exists() else 0
 
 
-def _share(job: Job) -> float:
-    """About the part of its work that is done: measuring counts as little, since it is seen only when it ends."""
-    return 0.0 if job.arm == BASE else min(1.0, _steps(job) / job.settings.steps) * 0.8
-
-
-def _line(job: Job, log: Path) -> str:
-    """What it is at."""
-    said = log.read_text(errors="replace").split("\n")
-    last = next((line.strip() for line in reversed(said) if line.strip()), "loading libraries")
-    steps = "" if job.arm == BASE else f", step {_steps(job)} of {job.settings.steps}"
-    return f"  {job.model} {job.arm} seed {job.seed}{steps}: {last[:90]}"
+def _line(job: Subject, log: Path) -> str:
+    """What it is at: its step, and what it said last."""
+    said = [line for line in log.read_text(errors="replace").split("\n") if line.strip()]
+    steps = f", step {_steps(job)} of {job.last}" if job.last else ""
+    return f"  {job}{steps}: {said[-1].strip()[:90] if said else 'loading libraries'}"

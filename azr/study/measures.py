@@ -11,20 +11,22 @@ question whether something is measured. Left out: statistics (``azr.tables``).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from azr.arms import ARMS, BASE
+from azr.arms import ARMS, BASE, fingerprint
 from azr.config import Profile
-from azr.runs import MEASURING, RUNS, Run, file_digest, run_folder, stamp, weights_digest
+from azr.runs import MEASURING, RUNS, Run, file_digest, read_lines, run_folder, stamp, weights_digest
 from azr.tasks import Role, TaskType
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from azr.models.sampling import Decoding
     from azr.prompts.base import PromptStyle
 
 PROMPTS, RESPONSES = "world/validation", 8
@@ -42,30 +44,55 @@ READS = {
 
 @dataclass(frozen=True)
 class Subject:
-    """What is measured: the run of an arm, or the base (``arm`` "base") with one sampling seed."""
+    """What is trained and measured: an arm with one training seed, or the base with one sampling seed."""
 
     run: Run
     profile: Profile
     """With the arm's settings."""
     arm: str
-    sampling_seed: int = 0
+    seed: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.model_name} {self.arm} seed {self.seed}"
+
+    @property
+    def model_name(self) -> str:
+        """The model's name without its folder or owner."""
+        return Path(self.profile.model.name).name
+
+    @property
+    def sampling_seed(self) -> int:
+        """0 for all that is trained, so that all share the control's random numbers."""
+        return self.seed if self.arm == BASE else 0
 
     @property
     def names(self) -> tuple[str, ...]:
         """What the study measures of it."""
         return ("test", "validation", "entropy") if self.arm == BASE else ARMS[self.arm].measures
 
+    @property
+    def last(self) -> int:
+        """The step after which its training ends."""
+        return 0 if self.arm == BASE else self.profile.steps
+
+    def is_trained(self) -> bool:
+        """Whether the run is finished, and of these settings; the base always is."""
+        return self.arm == BASE or self.run.is_current(fingerprint(self.arm, self.profile, self.seed))
+
+    def is_done(self) -> bool:
+        """Whether there is nothing to train and nothing to measure."""
+        return self.is_trained() and all(self.is_measured(name) for name in self.names)
+
     def steps(self, name: str) -> list[int]:
-        """The steps after which ``name`` is measured; of the weights that a run has kept, the last is always there."""
-        last = 0 if self.arm == BASE else self.profile.steps
-        if last == 0 or name in ("validation", "curriculum"):
-            return [last]
+        """The steps after which ``name`` is measured, of those whose weights were kept."""
+        if self.last == 0 or name in ("validation", "curriculum"):
+            return [self.last]
         kept = [step for step in self.profile.kept_steps if (self.run.folder / "adapters" / f"step-{step}").is_dir()]
-        return sorted({*kept, last} - {0})
+        return sorted({*kept, self.last} - {0})
 
     def samples(self, step: int) -> int:
         """Samples of a test problem: more of the base, and at the end of the arms whose pass@k is drawn."""
-        main = self.arm == BASE or (ARMS[self.arm].main and step == self.profile.steps)
+        main = step == self.last and (self.arm == BASE or ARMS[self.arm].main)
         return self.profile.evaluation.final_samples if main else self.profile.evaluation.samples
 
     def settings(self, name: str) -> dict[str, Any]:
@@ -73,6 +100,7 @@ class Subject:
         profile = self.profile
         sets = {"test": profile.problems.test, "validation": [profile.problems.validation]}.get(name, [])
         return {
+            "name": name,
             "model": profile.model.model_dump(include={"name", "prompt_style", "dtype"}),
             "evaluation": profile.evaluation.model_dump(include=READS[name] | {"every"}),
             "rollout": profile.rollout.model_dump(include={"references", "max_new_tokens"}),
@@ -89,35 +117,44 @@ class Subject:
         """Whether the measure ``name`` is there, of these weights and settings."""
         return self.run.is_measured(name, self.inputs(self.settings(name)))
 
+    def model(self, step: int) -> tuple[Any, Any, PromptStyle]:
+        """The model after ``step`` (0: the base), its tokenizer and its prompt style."""
+        return _loaded(self.profile, self.run.weights_at(step) if step else None)
 
-@dataclass(frozen=True)
-class Bench:
-    """A subject after one step, with what measuring it takes."""
-
-    subject: Subject
-    step: int
-
-    def model(self, step: int | None = None) -> tuple[Any, Any, PromptStyle]:
-        """The model after this step (or another: 0 is the base), its tokenizer and its prompt style."""
-        chosen = self.step if step is None else step
-        return _loaded(self.subject.profile, self.subject.run.weights_at(chosen) if chosen else None)
-
-    def count(self, name: str, limit: int, samples: int, data: Path | None = None) -> pd.DataFrame:
-        """``azr.problems.evaluate`` on a problem set, ``limit`` problems of each of its groups."""
+    def decoding(self) -> Decoding:
+        """How responses are sampled in training, at temperature 1."""
         from azr.models.sampling import Decoding
-        from azr.problems import evaluate, load_problems
+
+        return Decoding(self.profile.rollout.max_new_tokens, chunk=self.profile.rollout.chunk)
+
+    @contextmanager
+    def notes(self, name: str, step: int) -> Iterator[dict[str, Any]]:
+        """Where ``azr.problems`` notes what is finished, and shows it."""
         from azr.progress import Progress
 
-        profile, seed = self.subject.profile, self.subject.sampling_seed
-        evaluation, problem_set = profile.evaluation, load_problems(name, limit, data)
-        longest = evaluation.max_new_tokens or profile.rollout.max_new_tokens
-        decoding = Decoding(longest, evaluation.temperature, evaluation.top_p, profile.rollout.chunk)
-        partial = self.subject.run.folder / "measures" / f"{name.replace('/', '-')}-step-{self.step}.jsonl"
+        partial = self.run.folder / "measures" / f"{name.replace('/', '-')}-step-{step}.jsonl"
         partial.parent.mkdir(parents=True, exist_ok=True)
-        what = Progress(f"{name}, step {self.step}", len(problem_set.problems))
-        with problem_set.open_executor(1) as executor, what as progress:
-            asked = (*self.model(), executor, problem_set, samples, decoding, seed)
-            return evaluate(*asked, progress=lambda done, _: progress.update(done), partial=partial)
+        with Progress(f"{name}, step {step}", 1) as progress:
+
+            def show(done: int, total: int) -> None:
+                progress.total = total
+                progress.update(done)
+
+            yield {"progress": show, "partial": partial}
+
+    def count(self, name: str, limit: int, samples: int, step: int, data: Path | None = None) -> pd.DataFrame:
+        """``azr.problems.evaluate`` on a problem set, ``limit`` problems of each of its groups."""
+        from dataclasses import replace
+
+        from azr.problems import evaluate, load_problems
+
+        evaluation, problem_set = self.profile.evaluation, load_problems(name, limit, data)
+        decoding = replace(self.decoding(), temperature=evaluation.temperature, top_p=evaluation.top_p)
+        if evaluation.max_new_tokens:
+            decoding = replace(decoding, max_new_tokens=evaluation.max_new_tokens)
+        with problem_set.open_executor(1) as executor, self.notes(name, step) as notes:
+            asked = (*self.model(step), executor, problem_set, samples, decoding, self.sampling_seed)
+            return evaluate(*asked, **notes)
 
 
 @lru_cache(maxsize=1)
@@ -134,18 +171,17 @@ def _loaded(profile: Profile, weights: Path | None) -> tuple[Any, Any, PromptSty
     return model.to("cuda" if torch.cuda.is_available() else "cpu"), tokenizer, style
 
 
-def _test(bench: Bench) -> pd.DataFrame:
+def _test(subject: Subject, step: int) -> pd.DataFrame:
     import pandas as pd
 
-    profile, samples = bench.subject.profile, bench.subject.samples(bench.step)
-    counts = [bench.count(name, profile.evaluation.problems, samples) for name in profile.problems.test]
+    limit, samples = subject.profile.evaluation.problems, subject.samples(step)
+    counts = [subject.count(name, limit, samples, step) for name in subject.profile.problems.test]
     return pd.concat(counts, ignore_index=True)
 
 
-def _validation(bench: Bench) -> pd.DataFrame:
-    profile = bench.subject.profile
-    evaluation = profile.evaluation
-    return bench.count(profile.problems.validation, evaluation.validation_problems, evaluation.validation_samples)
+def _validation(subject: Subject, step: int) -> pd.DataFrame:
+    name, evaluation = subject.profile.problems.validation, subject.profile.evaluation
+    return subject.count(name, evaluation.validation_problems, evaluation.validation_samples, step)
 
 
 def fixed_prompts(style: PromptStyle, count: int, references: int) -> list[tuple[Role, TaskType, str]]:
@@ -166,7 +202,7 @@ def fixed_prompts(style: PromptStyle, count: int, references: int) -> list[tuple
     return prompts
 
 
-def _entropy(bench: Bench) -> pd.DataFrame:
+def _entropy(subject: Subject, step: int) -> pd.DataFrame:
     """One row a prompt; tokens, nll and entropy (of the full vocabulary, in nats) are sums over its responses.
 
     ``answer_entropy`` is that of a solver's distinct answers, NaN for a proposer.
@@ -174,16 +210,14 @@ def _entropy(bench: Bench) -> pd.DataFrame:
     import pandas as pd
 
     from azr.metrics import answer_entropy
-    from azr.models.sampling import Decoding, sample
+    from azr.models.sampling import sample
     from azr.models.scoring import token_statistics
 
-    profile, (model, tokenizer, style) = bench.subject.profile, bench.model()
-    rollout = profile.rollout
-    prompts = fixed_prompts(style, profile.evaluation.entropy_prompts, rollout.references)
-    places = [(bench.subject.sampling_seed, i, own) for i in range(len(prompts)) for own in range(RESPONSES)]
-    texts = [prompts[i][2] for _, i, _ in places]
-    drawn = sample(model, tokenizer, texts, Decoding(rollout.max_new_tokens, chunk=rollout.chunk), places)
-    numbers = token_statistics(model, [(one.prompt_ids, one.ids) for one in drawn], rollout.chunk)
+    (model, tokenizer, style), decoding = subject.model(step), subject.decoding()
+    prompts = fixed_prompts(style, subject.profile.evaluation.entropy_prompts, subject.profile.rollout.references)
+    places = [(subject.sampling_seed, i, own) for i in range(len(prompts)) for own in range(RESPONSES)]
+    drawn = sample(model, tokenizer, [prompts[i][2] for _, i, _ in places], decoding, places)
+    numbers = token_statistics(model, [(one.prompt_ids, one.ids) for one in drawn], decoding.chunk)
     tokens = [(i, len(one.ids), *map(sum, own)) for (_, i, _), one, own in zip(places, drawn, numbers, strict=True)]
     frame = pd.DataFrame(tokens, columns=["prompt", "tokens", "nll", "entropy"]).groupby("prompt").sum().astype(float)
     answers = []
@@ -194,32 +228,33 @@ def _entropy(bench: Bench) -> pd.DataFrame:
     return frame.assign(role=roles, group=groups, answer_entropy=answers).reset_index()
 
 
-def _curriculum(bench: Bench) -> pd.DataFrame:
+def _curriculum(subject: Subject, step: int) -> pd.DataFrame:
+    import numpy as np
+
     from azr.executor import Executor
-    from azr.models.sampling import Decoding
     from azr.problems import resolve_proposals
 
-    evaluation, rollout = bench.subject.profile.evaluation, bench.subject.profile.rollout
-    count, samples = evaluation.curriculum_problems, evaluation.curriculum_samples
-    decoding = Decoding(rollout.max_new_tokens, chunk=rollout.chunk)
-    with Executor(workers=1) as executor:
-        return resolve_proposals(bench.subject.run, *bench.model(0), executor, count, samples, decoding)
+    evaluation, run = subject.profile.evaluation, subject.run
+    asked = (evaluation.curriculum_problems, evaluation.curriculum_samples, subject.decoding())
+    seeds = [seed["program"] for seed in read_lines(run.folder / "seeds.jsonl")]
+    rng = np.random.default_rng([subject.seed, 2])
+    with Executor(1) as executor, subject.notes("curriculum", step) as notes:
+        return resolve_proposals(*subject.model(0), executor, run.proposals, *asked, rng, seeds, **notes)
 
 
-def _sparsity(bench: Bench) -> pd.DataFrame:
+def _sparsity(subject: Subject, step: int) -> pd.DataFrame:
     from azr.metrics import update_sparsity
     from azr.models.loading import weights_folder
 
-    subject = bench.subject
-    return update_sparsity(weights_folder(subject.profile.model.name), subject.run.weights_at(bench.step))
+    return update_sparsity(weights_folder(subject.profile.model.name), subject.run.weights_at(step))
 
 
-MEASURES: dict[str, Callable[[Bench], Any]] = {
+MEASURES: dict[str, Callable[[Subject, int], Any]] = {
     "test": _test,
     "validation": _validation,
     "entropy": _entropy,
-    "curriculum": _curriculum,
     "sparsity": _sparsity,
+    "curriculum": _curriculum,
 }
 """By name: the frame of one step."""
 
@@ -229,7 +264,7 @@ def measure(run: Run, profile: Profile, names: Sequence[str] | None = None) -> N
 
     ``profile`` is the run's own, with its arm's settings. What an interrupted call has measured is not measured again.
     """
-    _measure(Subject(run, profile, run.record["arm"]), names)
+    _measure(Subject(run, profile, run.record["arm"], run.record["seed"]), names)
 
 
 def measure_base(profile: Profile, sampling_seed: int, folder: Path) -> None:
@@ -244,15 +279,14 @@ def _measure(subject: Subject, names: Sequence[str] | None) -> None:
     missing = {name: subject.steps(name) for name in names or subject.names if not subject.is_measured(name)}
     frames: dict[str, list[pd.DataFrame]] = {name: [] for name in missing}
     for step in sorted({step for steps in missing.values() for step in steps}):  # each step's model is loaded once
-        for name in (name for name, steps in missing.items() if step in steps):
-            frame = MEASURES[name](Bench(subject, step))
+        for name in (name for name in MEASURES if step in missing.get(name, [])):
+            frame = MEASURES[name](subject, step)
             if "step" not in frame:  # the curriculum's steps are those of origin
                 frame.insert(0, "step", step)
             frames[name].append(frame.assign(sampling_seed=subject.sampling_seed))
-            if step == subject.steps(name)[-1]:
+            if step == missing[name][-1]:
                 settings = subject.settings(name)
-                whole = pd.concat(frames[name], ignore_index=True)
-                run.save_measure(name, whole, subject.inputs(settings), settings)
+                run.save_measure(name, pd.concat(frames[name]), subject.inputs(settings), settings)
     for partial in (run.folder / "measures").glob("*.jsonl"):
         partial.unlink()
 
@@ -264,23 +298,16 @@ def evaluate_sets(
 
     ``target`` is a run's folder or a model, ``profile`` the run's own or one with that model; problems a group and
     samples are those of its ``evaluation``. ``data`` is the file of the one set named. The table, one row a problem
-    with the columns of ``azr.problems.evaluate``, is kept beside the run's measures, and written to ``out`` as well.
+    with the columns of ``azr.problems.evaluate``, is written to ``out`` (.csv or .parquet) if given; a killed
+    evaluation goes on where it was.
     """
     import pandas as pd
 
     arm = Run(Path(target)).record.get("arm", BASE)
     folder = run_folder(RUNS, profile.name, target, BASE, sampling_seed) if arm == BASE else Path(target)
-    subject = Subject(Run(folder), profile, arm, sampling_seed)
-    bench, evaluation, frames = Bench(subject, 0 if arm == BASE else profile.steps), profile.evaluation, []
-    for name in names:
-        file = data or Path(name)
-        own = f"set-{file.stem if file.is_file() else name.replace('/', '-')}"
-        settings = subject.settings("test") | {"sets": [name, file_digest(file) if file.is_file() else ""]}
-        if not subject.run.is_measured(own, subject.inputs(settings)):
-            frame = bench.count(name, evaluation.problems, evaluation.samples, data)
-            subject.run.save_measure(own, frame, subject.inputs(settings), settings)
-        frames.append(subject.run.measure(own))
-    frame = pd.concat(frames, ignore_index=True)
+    subject, evaluation = Subject(Run(folder), profile, arm, sampling_seed), profile.evaluation
+    counts = [subject.count(name, evaluation.problems, evaluation.samples, subject.last, data) for name in names]
+    frame = pd.concat(counts, ignore_index=True)
     for (name, group), rows in frame.groupby(["set", "group"], sort=False):
         print(f"{name}, {group}: {rows['c'].sum() / rows['n'].sum():.3f} right, {len(rows)} problems")
     if out:

@@ -1,0 +1,143 @@
+"""Jobs: what there is to do, and processes side by side that stop together."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from azr.errors import UserError
+from azr.study import jobs
+from azr.study.jobs import JobError, Stopped, estimate, jobs_of, run_jobs
+from study.small import finish, small_jobs, small_profile
+
+
+@pytest.fixture(autouse=True)
+def little_preloaded(monkeypatch):
+    monkeypatch.setattr(jobs, "PRELOADED", ["study.test_jobs"])
+
+
+def note(job) -> None:
+    """Leave a file that says which process ran the job, with how many threads."""
+    job.run.folder.mkdir(parents=True)
+    (job.run.folder / "note").write_text(f"{os.getpid()} {os.environ['OMP_NUM_THREADS']}")
+
+
+def fail_first(job) -> None:
+    """The first job says something and fails, the others would go on for a minute."""
+    if job.seed == 0:
+        print("one\ntwo")
+        raise UserError("the disk is full")
+    time.sleep(60)
+    note(job)
+
+
+def test_jobs_are_the_base_with_a_seed_more_and_each_arm_with_each_seed(tmp_path):
+    found = [(job.arm, job.seed) for job in small_jobs(tmp_path)]
+    assert found == [("base", 0), ("base", 1), ("base", 2), ("sft", 0), ("sft", 1), ("selfplay", 0), ("selfplay", 1)]
+    chosen = jobs_of(small_profile(), tmp_path, arms=["selfplay"], seeds=[4])
+    assert [(job.arm, job.seed) for job in chosen] == [("base", 0), ("base", 5), ("selfplay", 4)]
+    assert chosen[-1].run.folder == tmp_path / "smoke" / "nano" / "selfplay-seed4"
+
+
+def test_a_job_is_done_until_its_settings_change(tmp_path):
+    for job in small_jobs(tmp_path):
+        assert not job.is_done()
+        finish(job)
+        assert job.is_done()
+
+    def undone(**changes):
+        return {job.arm for job in small_jobs(tmp_path, **changes) if not job.is_done()}
+
+    assert undone() == set()
+    assert undone(**{"rollout.chunk": 64, "train.save_every": 1}) == set()
+    assert undone(**{"train.proposer_reward": "half"}) == {"selfplay"}
+    assert undone(**{"train.learning_rate": 0.5}) == {"sft", "selfplay"}
+    assert undone(**{"evaluation.curriculum_samples": 9}) == {"selfplay"}
+    assert undone(**{"evaluation.validation_samples": 9}) == {"base", "sft", "selfplay"}
+
+
+def test_asking_whether_a_job_is_done_loads_no_library(tmp_path):
+    ask = (
+        "import sys\nfrom azr.config import load_profile\nfrom azr.study.jobs import jobs_of\nfrom pathlib import Path\n"
+        "assert not any(job.is_done() for job in jobs_of(load_profile('smoke'), Path(sys.argv[1])))\n"
+        "sys.exit(any(name in sys.modules for name in ('torch', 'pandas', 'transformers')))"
+    )
+    assert subprocess.run([sys.executable, "-c", ask, str(tmp_path)]).returncode == 0
+
+
+def test_every_job_runs_once_in_a_process_of_its_own(tmp_path, capsys):
+    chosen = small_jobs(tmp_path)[:4]
+    run_jobs(chosen, side_by_side=2, work=note)
+    notes = [(job.run.folder / "note").read_text().split() for job in chosen]
+    assert len({process for process, _ in notes} | {str(os.getpid())}) == 5
+    assert {threads for _, threads in notes} == {str(chosen[0].profile.threads)}
+    assert "4 of 4 done" in capsys.readouterr().out
+    assert "OMP_NUM_THREADS" not in os.environ or os.environ["OMP_NUM_THREADS"] == "1"
+
+
+def test_a_failed_job_is_named_with_its_last_lines_and_stops_the_others(tmp_path):
+    chosen = small_jobs(tmp_path)
+    began = time.monotonic()
+    with pytest.raises(JobError, match=r"nano base seed 0 failed [^\n]*:\none\ntwo\nthe disk is full"):
+        run_jobs(chosen, side_by_side=2, work=fail_first)
+    assert time.monotonic() - began < 30
+    assert not list(tmp_path.rglob("note"))
+
+
+SCRIPT = """
+import sys, time
+from pathlib import Path
+sys.path[:0] = sys.argv[2:]
+from azr.study import jobs
+from study.small import small_jobs
+from study.test_jobs import wait_long
+jobs.PRELOADED = ["study.test_jobs"]
+try:
+    jobs.run_jobs(small_jobs(Path(sys.argv[1])), 2, wait_long)  # no guard of the main part
+except jobs.Stopped as stopped:
+    print(stopped)
+"""
+
+
+def wait_long(job) -> None:
+    """Leave the process's number, then wait."""
+    note(job)
+    time.sleep(60)
+
+
+def test_an_interrupt_stops_all_jobs_with_one_sentence_also_of_a_script_without_a_guard(tmp_path):
+    (tmp_path / "script.py").write_text(SCRIPT)
+    tests = Path(__file__).parent.parent
+    command = [sys.executable, str(tmp_path / "script.py"), str(tmp_path / "runs"), str(tests)]
+    script = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while len(notes := list(tmp_path.rglob("note"))) < 2:
+        assert script.poll() is None
+        time.sleep(0.05)
+    script.send_signal(signal.SIGINT)
+    said, wrong = script.communicate(timeout=30)
+    assert said.endswith("run the same again to continue.\n")
+    assert wrong == ""
+    for file in notes:
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(file.read_text().split()[0]), 0)
+
+
+def test_two_processes_do_not_train_into_one_folder(tmp_path):
+    chosen = small_jobs(tmp_path)
+    (tmp_path / "smoke" / "logs").mkdir(parents=True)
+    with jobs._alone(tmp_path / "smoke" / "logs"), pytest.raises(UserError, match="another process"):
+        run_jobs(chosen, side_by_side=2, work=note)
+
+
+def test_an_estimate_is_shared_by_the_processes_and_absent_for_models_of_unknown_speed(tmp_path):
+    chosen = small_jobs(tmp_path)
+    assert estimate(chosen, 2) == pytest.approx(estimate(chosen, 1) / 2)
+    assert estimate(small_jobs(tmp_path, models=[{"name": "someone/else"}]), 2) is None
+
+
+def test_ipython_shows_sentences_in_place_of_tracebacks():
+    assert Stopped("Stopped.")._render_traceback_() == ["Stopped."]
