@@ -191,7 +191,8 @@ class PaperStyle:
             known = ("input", task.input) if task.type is TaskType.DEDUCTION else ("output", task.output)
             given = [fence("python", task.program), fence(*known)]
         kind = ANSWER_KIND[task.type]
-        demand = f"Write it in <answer>, in a block that starts with ```{kind}{form}. For example:"
+        what = {"output": "value", "python": "program"}.get(kind, kind)
+        demand = f"Write the {what} in <answer>, in a block that starts with ```{kind}{form}. For example:"
         return self.ask("\n\n".join([question, *given, f"{demand}\n{fence(kind, example)}"]))
 
     def parse_proposal(self, task_type: TaskType, response: str, references: Sequence[Task]) -> ParsedProposal:
