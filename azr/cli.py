@@ -110,9 +110,17 @@ def base() -> None:
 @click.option("--seed", type=SEED, default=0)
 def show(size: str, seed: int) -> None:
     """Some prompts of each kind with the model's responses and the executor's verdicts."""
-    from azr.problems.show import show_base
+    from azr.models.loading import load_model
+    from azr.models.sampling import Decoding, sample
+    from azr.world.problems import show
 
-    show_base(size, seed)
+    model, tokenizer = load_model(size)
+
+    def respond(prompts: Sequence[str]) -> list[str]:
+        streams = [(seed, i) for i in range(len(prompts))]
+        return [c.text for c in sample(model, tokenizer, prompts, Decoding(96), streams)]
+
+    click.echo(show(respond))
 
 
 @base.command()

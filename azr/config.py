@@ -35,8 +35,8 @@ class ModelConfig(Section):
 
     name: str = "nano"
     """A built-in size (nano, micro), a local folder or a hub id."""
-    prompt_style: Literal["compact", "paper", "plain"] = "compact"
-    """compact (built-in models), paper (AZR's think and answer tags) or plain (asks for the bare answer)."""
+    prompt_style: Literal["compact", "paper", "paper-chat"] = "compact"
+    """compact (built-in models), paper (AZR's plain text, for base models) or paper-chat (through a chat template)."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Arithmetic. Weights are held in it too, but for full training, whose small updates would be lost in bfloat16:
     they are held in float32 then."""
