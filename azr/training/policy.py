@@ -9,7 +9,7 @@ Left out: the sampler itself (``azr.models.sampling``).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 
@@ -22,7 +22,7 @@ from trl.generation.vllm_generation import VLLMGeneration
 
 from azr.config import Profile
 from azr.models.sampling import Completion, Decoding, encode_prompt, sample
-from azr.training.ranks import shared_out
+from azr.training.ranks import Streams, sampled_together
 from azr.training.settings import vllm_settings
 
 
@@ -33,26 +33,23 @@ def merged_adapter(model: nn.Module) -> Iterator[None]:
     Afterwards the weights are exactly what they were: subtracting the adapter again would leave rounding errors, and a
     resumed run would differ. Does nothing for a model without an adapter.
     """
-    layers = [module for module in model.modules() if isinstance(module, LoraLayer)]
-    if not layers:
-        yield
-        return
-    weights = [layer.get_base_layer().weight for layer in layers]
+    weights = [layer.get_base_layer().weight for layer in model.modules() if isinstance(layer, LoraLayer)]
     saved = [weight.detach().clone() for weight in weights]
-    model.merge_adapter()
+    if weights:
+        model.merge_adapter()
     try:
         yield
     finally:
-        model.unmerge_adapter()
+        if weights:
+            model.unmerge_adapter()
         with torch.no_grad():
             for weight, before in zip(weights, saved, strict=True):
                 weight.copy_(before)
 
 
 class Policy:
-    """Samples from a trainer's model; in several processes each samples its share and has all (``azr.training.ranks``).
-
-    A completion depends on the weights, its prompt and its random stream alone, but for rounding; with vLLM on chance.
+    """Samples from a trainer's model. A completion depends on the weights, its prompt and its random stream alone, but
+    for rounding; with vLLM, which has no such streams, on chance.
     """
 
     def __init__(self, trainer: Trainer, profile: Profile, seed: int) -> None:
@@ -62,60 +59,48 @@ class Policy:
         self.synced = -1
 
     def __call__(self, prompts: Sequence[str], stream: tuple[int, ...]) -> list[Completion]:
-        """A completion of each prompt; row i draws from the stream ``(seed, *stream, i)``."""
+        """A completion of each prompt, on all processes; row i draws from the stream ``(seed, *stream, i)``."""
         if self.profile.engine.name == "vllm":
-            return shared_out(prompts, lambda mine: self._by_vllm([prompts[i] for i in mine]), self._state)
+            return sampled_together(prompts, self._streams(prompts, stream), self._by_vllm)
         with merged_adapter(self.trainer.model):
-            return shared_out(prompts, self._sampler(prompts, stream), self._state)
+            return sampled_together(prompts, self._streams(prompts, stream), self._sample)
 
     def of_base(self, prompts: Sequence[str], stream: tuple[int, ...]) -> list[Completion]:
-        """The same of the untrained model."""
-        model = self.trainer.model
-        assert isinstance(model, PeftModel), "the base is the model with its adapter switched off"
-        with model.disable_adapter():
-            return shared_out(prompts, self._sampler(prompts, stream), self._state)
+        """The same of the untrained model, which needs an adapter that can be switched off."""
+        with self.trainer.model.disable_adapter():
+            return sampled_together(prompts, self._streams(prompts, stream), self._sample)
 
-    def own_share(self, prompts: Sequence[str], stream: tuple[int, ...]) -> list[Completion]:
-        """A completion of each prompt where each process has prompts of its own."""
-        own = (*stream, self._state.process_index)
+    def of_share(self, prompts: Sequence[str], stream: tuple[int, ...]) -> list[Completion]:
+        """A completion of each prompt where every process has prompts of its own."""
+        stream = (*stream, self.trainer.args.process_index)
         with merged_adapter(self.trainer.model):
-            return self._sampler(prompts, own)(list(range(len(prompts))))
+            return self._sample(prompts, self._streams(prompts, stream))
 
-    @property
-    def _state(self):
-        return self.trainer.accelerator.state
+    def _streams(self, prompts: Sequence[str], stream: tuple[int, ...]) -> Streams:
+        return [(self.seed, *stream, row) for row in range(len(prompts))]
 
-    def _sampler(self, prompts: Sequence[str], stream: tuple[int, ...]) -> Callable[[list[int]], list[Completion]]:
-        def of_rows(mine: list[int]) -> list[Completion]:
-            streams = [(self.seed, *stream, i) for i in mine]
-            model, own = self.trainer.model, [prompts[i] for i in mine]
-            plain = model.get_base_model() if isinstance(model, PeftModel) else model
-            model.eval()  # in training gradient checkpointing would keep no cache
-            with self.trainer.accelerator.autocast():  # full training holds its weights in fp32
-                rows = sample(plain, self.trainer.processing_class, own, self.decoding, streams)
-            model.train()
-            return rows
-
-        return of_rows
+    def _sample(self, prompts: Sequence[str], streams: Streams) -> list[Completion]:
+        model = self.trainer.model
+        plain = model.get_base_model() if isinstance(model, PeftModel) else model
+        model.eval()  # in training gradient checkpointing would keep no cache
+        with self.trainer.accelerator.autocast():  # full training holds its weights in fp32
+            completions = sample(plain, self.trainer.processing_class, prompts, self.decoding, streams)
+        model.train()
+        return completions
 
     @cached_property
     def _vllm(self) -> VLLMGeneration:
-        return VLLMGeneration(
-            self.trainer.model,
-            self.trainer.accelerator,
-            self.trainer.processing_class,
-            temperature=self.decoding.temperature,
-            max_completion_length=self.decoding.max_new_tokens,
-            **vllm_settings(self.profile.engine),
-        )
+        trainer, decoding = self.trainer, self.decoding
+        limits = {"temperature": decoding.temperature, "max_completion_length": decoding.max_new_tokens}
+        settings = limits | vllm_settings(self.profile.engine)
+        return VLLMGeneration(trainer.model, trainer.accelerator, trainer.processing_class, **settings)
 
-    def _by_vllm(self, prompts: list[str]) -> list[Completion]:
-        tokenizer, step = self.trainer.processing_class, self.trainer.state.global_step
-        if self.synced != step:
+    def _by_vllm(self, prompts: Sequence[str], streams: Streams) -> list[Completion]:
+        tokenizer, limit = self.trainer.processing_class, self.decoding.max_new_tokens
+        if self.synced != self.trainer.state.global_step:
             self._vllm.sync_weights()
-            self.synced = step
+            self.synced = self.trainer.state.global_step
         ids = [encode_prompt(tokenizer, prompt) for prompt in prompts]
         responses = self._vllm.generate(prompts=ids, images=None, num_generations=1)[1]
         texts = tokenizer.batch_decode(responses, skip_special_tokens=True)
-        limit = self.decoding.max_new_tokens
-        return [Completion(p, r, t, len(r) < limit) for p, r, t in zip(ids, responses, texts, strict=True)]
+        return [Completion(p, r, text, len(r) < limit) for p, r, text in zip(ids, responses, texts, strict=True)]

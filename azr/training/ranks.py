@@ -21,21 +21,12 @@ from accelerate import PartialState
 from accelerate.utils import broadcast_object_list, gather_object
 
 from azr.executor import Execution, Executor, Job
+from azr.models.sampling import Completion
 
-Row = TypeVar("Row")
 Result = TypeVar("Result")
+Streams = Sequence[tuple[int, ...]]
 PATIENCE = timedelta(hours=2)
 """How long a process waits for the others: one may still be sampling its longest response."""
-
-
-def processes() -> int:
-    """How many processes a launcher started."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
-
-
-def on_cpu() -> bool:
-    """Whether several processes have to train on the CPU."""
-    return processes() > 1 and not torch.cuda.is_available()
 
 
 def is_main() -> bool:
@@ -44,28 +35,30 @@ def is_main() -> bool:
 
 
 def join() -> PartialState:
-    """This process among those of its run, once all are there."""
-    state = PartialState(cpu=True) if on_cpu() else PartialState(timeout=PATIENCE)
+    """This process among those of its run, once all are there; without CUDA all are on the CPU."""
+    state = PartialState(timeout=PATIENCE) if torch.cuda.is_available() else PartialState(cpu=True)
     state.wait_for_everyone()
     return state
 
 
-def shared_out(prompts: Sequence[str], sample: Callable[[list[int]], list[Row]], state: PartialState) -> list[Row]:
-    """A row for each prompt, each sampled by one of the processes; ``sample`` gets the places of this process's share.
+def sampled_together(
+    prompts: Sequence[str], streams: Streams, sample: Callable[[list[str], Streams], list[Completion]]
+) -> list[Completion]:
+    """A completion of each prompt with its random stream, sampled by one of the processes; all get all of them.
 
-    Every process gets equally many, because vLLM demands it, prompts of like length side by side; where they do not
-    divide some repeat the last.
+    Prompts of like length go to one process, equally many to each, as vLLM demands; some may repeat the last.
     """
-    if state.num_processes == 1:
-        return sample(list(range(len(prompts))))
+    state = PartialState()
     order = sorted(range(len(prompts)), key=lambda i: (len(prompts[i]), prompts[i], i))
     mine = order[state.process_index :: state.num_processes]
     mine += order[-1:] * (-(-len(order) // state.num_processes) - len(mine))
-    parts = gather_object([(zlib.crc32(repr(prompts).encode()), list(zip(mine, sample(mine), strict=True)))])
+    found = sample([prompts[i] for i in mine], [streams[i] for i in mine])
+    drawn = zlib.crc32(repr(prompts).encode()) if state.num_processes > 1 else 0
+    parts = gather_object([(drawn, list(zip(mine, found, strict=True)))])
     if len({drawn for drawn, _ in parts}) > 1:
         raise RuntimeError("The processes have drawn different prompts: their buffers differ.")
-    found = dict(pair for _, pairs in parts for pair in pairs)
-    return [found[i] for i in range(len(prompts))]
+    by_place = dict(pair for _, pairs in parts for pair in pairs)
+    return [by_place[i] for i in range(len(prompts))]
 
 
 class MainExecutor:

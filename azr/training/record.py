@@ -7,7 +7,8 @@
 
 Self-play and RLVR by TRR++ have a group for each task type and role. TRL's trainers log over all problems together: the
 group ``solver``. ``entropy_full`` is the mean entropy of the whole next-token distribution, ``entropy_nll`` the mean
-of -log p of the tokens sampled, both in nats and before the update. Left out: validation, which is measured afterwards.
+of -log p of the tokens sampled, both in nats and before the update; a frozen proposer's rows, which do not go forward,
+have neither. Left out: validation, which is measured afterwards.
 """
 
 from __future__ import annotations
@@ -32,92 +33,88 @@ TRL = {
     "token_accuracy": "mean_token_accuracy",
 }
 """Quantity of the group ``solver`` -> what TRL calls it."""
+Compose = Callable[[int, Mapping[str, float]], tuple[dict[str, Any], list[dict[str, Any]]]]
+"""A step and its trainer's logs -> its record, and the lines of its proposals."""
 
 
 def record_of_rows(
     step: int, result: StepResult, advantages: np.ndarray, sums: Mapping[str, Sequence[float]]
 ) -> dict[str, Any]:
     """The record of a step of rows; ``sums`` gives -log p, entropy and tokens of each group that went forward."""
-    record: dict[str, Any] = {"step": step, "groups": {}} | result.metrics
-    rows = list(zip(result.rows, advantages, strict=True))
+    groups: dict[str, dict[str, float]] = {}
     for group in dict.fromkeys(row.group for row in result.rows):
-        own = [(row, advantage) for row, advantage in rows if row.group == group]
-        record["groups"][group] = _of_group(*zip(*own, strict=True))
+        own = [i for i, row in enumerate(result.rows) if row.group == group]
+        groups[group] = _of_group([result.rows[i] for i in own], advantages[own])
         if group in sums:
             nll, entropy, tokens = sums[group]
-            record["groups"][group] |= {"entropy_nll": nll / tokens, "entropy_full": entropy / tokens}
-    record["tokens"]["trained"] = sum(len(row.completion.ids) for row in result.rows if row.trained)
-    return record
+            groups[group] |= {"entropy_nll": nll / tokens, "entropy_full": entropy / tokens}
+    trained = sum(len(row.completion.ids) for row in result.rows if row.trained)
+    return result.metrics | {"step": step, "groups": groups, "tokens": result.metrics["tokens"] | {"trained": trained}}
 
 
-def _of_group(rows: Sequence[Row], advantages: Sequence[float]) -> dict[str, float]:
+def _of_group(rows: Sequence[Row], advantages: np.ndarray) -> dict[str, float]:
     lengths = [len(row.completion.ids) for row in rows]
     return {
         "reward": float(np.mean([row.reward for row in rows])),
         "length": float(np.mean(lengths)),
         "tokens": sum(lengths),
-        "zero_advantage": float(np.mean(np.array(advantages) == 0)),
+        "zero_advantage": float(np.mean(advantages == 0)),
         "truncated": float(np.mean([not row.completion.ended for row in rows])),
     }
 
 
-def record_of_logs(step: int, logs: Mapping[str, float]) -> dict[str, Any]:
-    """The record of a step of SFTTrainer or GRPOTrainer: its own logs by our names.
-
-    What RLVR's reward function says of each group of problems stands there as ``deduction/solver/reward``.
-    """
+def record_of_logs(step: int, logs: Mapping[str, float]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The record of a step of SFTTrainer or GRPOTrainer: its own logs by our names, and no proposals."""
     groups = {"solver": {name: float(logs[theirs]) for name, theirs in TRL.items() if theirs in logs}}
     for name, value in logs.items():
         group, _, quantity = name.rpartition("/")
-        if group.endswith("/solver"):
+        if group.endswith("/solver"):  # from RLVR's reward function
             groups.setdefault(group, {})[quantity] = float(value)
-    return {"step": step, "groups": groups, "seconds": {}}
+    return {"step": step, "groups": groups, "seconds": {}}, []
 
 
 class RecordCallback(TrainerCallback):
-    """Writes the log of a run and shows its progress.
+    """Writes the log of a run, shows its progress, and keeps the adapter after the steps in ``kept``."""
 
-    ``compose(step, logs)`` gives a step's record and the lines for ``proposals.jsonl``; loss, gradient norm, learning
-    rate and the seconds of the step are added to it.
-    """
-
-    def __init__(
-        self, run: Run, compose: Callable[[int, Mapping[str, float]], tuple[dict[str, Any], list[Any]]], shown: bool
-    ) -> None:
-        self.run, self.compose, self.shown = run, compose, shown
+    def __init__(self, run: Run, compose: Compose, kept: Sequence[int], shown: bool) -> None:
+        self.run, self.compose, self.kept, self.shown = run, compose, kept, shown
+        self.progress: Progress | None = None
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Start the line of progress."""
-        shown = self.shown and state.is_world_process_zero
-        self.progress = Progress(self.run.folder.name, args.max_steps, state.global_step) if shown else None
+        if self.shown and state.is_world_process_zero:
+            self.progress = Progress(self.run.folder.name, args.max_steps, state.global_step)
 
-    def on_step_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+    def on_step_begin(self, *_: Any, **__: Any) -> None:
         """Start the clock."""
         self.began = time.perf_counter()
 
-    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Stop the clock."""
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: Any, **_: Any
+    ) -> None:
+        """Stop the clock, and keep the adapter where it is due."""
         self.seconds = time.perf_counter() - self.began
+        if state.global_step in self.kept and state.is_world_process_zero:
+            model.save_pretrained(self.run.folder / "adapters" / f"step-{state.global_step}")
 
     def on_log(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: dict[str, float], **_: Any
     ) -> None:
-        """Append the step's line; at the end of training there is nothing to add."""
-        if "loss" not in logs:
+        """Append the step's line; at the end of training there is none."""
+        if "loss" not in logs or not state.is_world_process_zero:
             return
         record, proposals = self.compose(state.global_step, logs)
         record["seconds"]["step"] = self.seconds
         record |= {"loss": logs["loss"], "gradient_norm": logs["grad_norm"], "learning_rate": logs["learning_rate"]}
-        if state.is_world_process_zero:
-            append_lines(self.run.folder / "log.jsonl", [record])
-            if proposals:
-                append_lines(self.run.folder / "proposals.jsonl", proposals)
+        append_lines(self.run.folder / "log.jsonl", [record])
+        if proposals:
+            append_lines(self.run.folder / "proposals.jsonl", proposals)
         if self.progress:
             rewards = [g["reward"] for name, g in record["groups"].items() if "solver" in name and "reward" in g]
             note = f"solver reward {np.mean(rewards):+.2f}" if rewards else f"loss {record['loss']:.3f}"
             self.progress.update(state.global_step, note)
 
-    def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+    def on_train_end(self, *_: Any, **__: Any) -> None:
         """End the line of progress."""
         if self.progress:
             self.progress.close()

@@ -15,7 +15,7 @@ import platform
 import shutil
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -38,12 +38,11 @@ from azr.prompts import load_style
 from azr.rewards import ProposerReward
 from azr.runs import Run, keep_steps, read_lines, write_json
 from azr.selfplay import SelfPlay
+from azr.training.baselines import FixedProblems, rlvr_trainer, sft_trainer
 from azr.training.ranks import MainExecutor, join
 from azr.training.record import RecordCallback, record_of_logs
-from azr.training.rlvr import FixedProblems, rlvr_trainer
-from azr.training.seeds import buffer_of_files, seeds_file, write_seeds
+from azr.training.seeds import read_seeds, shared_seeds, write_seeds
 from azr.training.settings import micro_batches, shared_settings
-from azr.training.sft import sft_trainer
 from azr.training.trainer import SelfPlayTrainer
 
 PACKAGES = ("torch", "transformers", "peft", "trl", "accelerate", "datasets", "numpy", "tokenizers")
@@ -72,15 +71,14 @@ def train(
     if run.done:
         return run
     torch.set_num_threads(profile.threads)
-    began = time.monotonic()
-    method = arm_named(arm).method
-    problem_set = None if method == "selfplay" else _problems(profile)
-    workers = min(2, os.cpu_count() or 1)
+    began, method, problem_set = time.monotonic(), arm_named(arm).method, None
+    if method != "selfplay":
+        problem_set = load_problems(profile.problems.train, limit=profile.problems.train_size)
     open_executor = problem_set.open_executor if problem_set else Executor
-    # Each process grades what it sampled itself where TRL trains; else all need the same, which one process finds out.
-    alone = ranks.is_main_process or method == "rlvr"
-    with open_executor(workers) if alone else nullcontext() as own:
-        trainer = _trainer(run, method, profile, seed, MainExecutor(own), problem_set, proposer_reward, progress)
+    # GRPO's processes grade what each has sampled; else all need the same verdicts, which the main one finds.
+    works = ranks.is_main_process or method == "rlvr"
+    with open_executor(min(2, os.cpu_count() or 1)) if works else nullcontext() as executor:
+        trainer = _trainer(run, method, profile, seed, MainExecutor(executor), problem_set, proposer_reward, progress)
         checkpoint = last_checkpoint(folder / "checkpoints")
         step = int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0
         if ranks.is_main_process:
@@ -91,7 +89,7 @@ def train(
                 _seed(run, trainer, profile, seed)
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         except (RuntimeError, MemoryError) as error:
-            if not (isinstance(error, torch.OutOfMemoryError | MemoryError) or should_reduce_batch_size(error)):
+            if not (isinstance(error, MemoryError) or should_reduce_batch_size(error)):
                 raise
             raise UserError(
                 f"Out of memory: lower rollout.chunk ({profile.rollout.chunk} responses sampled side by side) or "
@@ -109,7 +107,7 @@ def _prepare(
     run: Run, arm: str, profile: Profile, seed: int, seed_files: Sequence[Path], reward: ProposerReward | None
 ) -> None:
     """Refuse what cannot be trained, make room for a run whose inputs changed, and say what the folder will hold."""
-    method, record = arm_named(arm).method, run.record
+    method, before = arm_named(arm).method, run.record
     own = inspect.getsource(reward) if reward else ""
     stamp = fingerprint(arm, profile, seed, seed_files, own)
     if run.is_current(stamp):
@@ -118,38 +116,28 @@ def _prepare(
     shared_settings(profile, seed, run.folder)
     if method in ("sft", "rlvr"):
         micro_batches(profile)
-    buffer = buffer_of_files(seed_files) if seed_files else None
-    settings = json.loads(profile.model_dump_json())
-    if record and record["fingerprint"] != stamp:
+    buffer = read_seeds(seed_files) if seed_files else None
+    record = {"arm": arm, "method": method, "seed": seed, "settings": profile.model_dump(mode="json")}
+    record |= {"fingerprint": stamp, "proposer_reward": own, "seed_files": [file.name for file in seed_files]}
+    if before and before["fingerprint"] != stamp:
         old = run.folder.with_name(f"{run.folder.name}.old-{time.strftime('%Y%m%d-%H%M%S')}")
-        changed = _differences(record["settings"], settings)
-        why = ", ".join(changed) or "the weights, the seed files, the reward or azr's algorithm"
-        print(f"{run.folder} was trained otherwise ({why} changed): it is kept as {old.name}.", flush=True)
+        now, then = _flat(record["settings"]), _flat(before["settings"])
+        changed = sorted(name for name in now | then if now.get(name) != then.get(name))
+        why = ", ".join(changed) or "the weights, the data or azr's algorithm"
+        print(f"{run.folder} was trained otherwise ({why}): it is kept as {old.name}.", flush=True)
         run.folder.rename(old)
     run.folder.mkdir(parents=True, exist_ok=True)
-    record = {"arm": arm, "method": method, "seed": seed, "settings": settings, "fingerprint": stamp}
-    files = [file.name for file in seed_files]
-    write_json(run.folder / "run.json", record | {"versions": versions(), "seed_files": files, "proposer_reward": own})
+    packages = {name: importlib.metadata.version(name) for name in PACKAGES}
+    versions = packages | {"python": platform.python_version(), "machine": platform.platform()}
+    write_json(run.folder / "run.json", record | {"versions": versions})
     if buffer:
         write_seeds(run.folder / "seeds.jsonl", buffer)
 
 
-def _differences(before: Mapping[str, Any], after: Mapping[str, Any], above: str = "") -> list[str]:
-    """The dotted names of settings that differ."""
-    names: list[str] = []
-    for name in dict.fromkeys([*before, *after]):
-        one, other = before.get(name), after.get(name)
-        if isinstance(one, Mapping) and isinstance(other, Mapping):
-            names += _differences(one, other, f"{above}{name}.")
-        elif one != other:
-            names.append(above + name)
-    return names
-
-
-def versions() -> dict[str, str]:
-    """What ran: packages, Python, processor."""
-    packages = {name: importlib.metadata.version(name) for name in PACKAGES}
-    return packages | {"python": platform.python_version(), "system": platform.system(), "cpu": platform.machine()}
+def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings by dotted name."""
+    sections = {name: value if isinstance(value, Mapping) else {"": value} for name, value in settings.items()}
+    return {f"{name}.{key}".rstrip("."): value for name, section in sections.items() for key, value in section.items()}
 
 
 def last_checkpoint(folder: Path) -> Path | None:
@@ -161,10 +149,6 @@ def last_checkpoint(folder: Path) -> Path | None:
             continue
         return path
     return None
-
-
-def _problems(profile: Profile) -> ProblemSet:
-    return load_problems(profile.problems.train, limit=profile.problems.train_size)
 
 
 def _trainer(
@@ -181,38 +165,33 @@ def _trainer(
     warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
     transformers.set_seed(seed)  # the adapter's initial weights
     model, tokenizer = load_model(profile.model.name, profile.model.weights)
-    style = load_style(profile.model.prompt_style, tokenizer)
-    common = profile, seed, run.folder
-    compose: Callable = lambda step, logs: (record_of_logs(step, logs), [])  # noqa: E731
+    style, where = load_style(profile.model.prompt_style, tokenizer), (profile, seed, run.folder)
+    compose, callbacks = record_of_logs, []
     if method == "sft":
-        trainer = sft_trainer(model, tokenizer, problem_set, style, *common)
+        trainer = sft_trainer(model, tokenizer, problem_set, style, *where)
     elif method == "rlvr":
-        trainer = rlvr_trainer(
-            model, tokenizer, problem_set, style, lambda a: problem_set.grade(a, style, executor.own), *common
-        )
+        grade = lambda attempts: problem_set.grade(attempts, style, executor.own)  # noqa: E731
+        trainer = rlvr_trainer(model, tokenizer, problem_set, style, grade, *where)
     else:
         if method == "selfplay":
-            train = profile.train
-            reward = proposer_reward or train.proposer_reward
-            source = SelfPlay(profile.rollout, style, executor, seed, train.proposer, reward)
+            reward = proposer_reward or profile.train.proposer_reward
+            source = SelfPlay(profile.rollout, style, executor, seed, profile.train.proposer, reward)
+            callbacks.append(BufferCallback(source))
         else:
-            grade = lambda a: executor.shared(lambda own: problem_set.grade(a, style, own))  # noqa: E731
+            grade = lambda attempts: executor.shared(lambda own: problem_set.grade(attempts, style, own))  # noqa: E731
             source = FixedProblems(problem_set, style, grade, profile.rollout.rows, seed)
-        trainer = SelfPlayTrainer(model, tokenizer, source, *common)
-        compose = lambda step, logs: (trainer.record, [fate.to_json() for fate in trainer.result.fates])  # noqa: E731
-        if method == "selfplay":
-            trainer.add_callback(BufferCallback(source))
+        trainer = SelfPlayTrainer(model, tokenizer, source, *where)
+        compose = trainer.compose
     trainer.remove_callback(PrinterCallback)  # the log has it all
-    trainer.add_callback(RecordCallback(run, compose, progress))
-    if not profile.model.full:
-        trainer.add_callback(KeepCallback(run, profile))
+    kept = () if profile.model.full else set(profile.kept_steps) - {0, profile.steps}
+    for callback in (*callbacks, RecordCallback(run, compose, kept, progress)):
+        trainer.add_callback(callback)
     return trainer
 
 
 def _seed(run: Run, trainer: SelfPlayTrainer, profile: Profile, seed: int) -> None:
     """The buffer before the first step: of the run, else of a run beside it, else proposed by the untrained model."""
-    source, own, shared = trainer.source, run.folder / "seeds.jsonl", seeds_file(run.folder, profile, seed)
-    assert isinstance(source, SelfPlay)
+    source, own, shared = trainer.source, run.folder / "seeds.jsonl", shared_seeds(run.folder, profile, seed)
     if not all(gather_object([own.exists() or shared.exists()])):
         source.seed_buffer(trainer.policy)
         if trainer.is_world_process_zero():
@@ -231,23 +210,8 @@ class BufferCallback(TrainerCallback, ExportableState):
 
     def state(self) -> dict[str, Any]:
         """What the checkpoint keeps."""
-        return {"args": {}, "attributes": {"buffer": self.source.buffer.to_json()}}
+        return {"buffer": self.source.buffer.to_json()}
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """``state`` is the checkpoint's in a run that goes on, else it was made from the seeds."""
-        rows = state.stateful_callbacks[type(self).__name__]["attributes"]["buffer"]
-        self.source.buffer = TaskBuffer.from_json(rows)
-
-
-class KeepCallback(TrainerCallback):
-    """Keeps the adapter after the steps that are measured later; the last one is the run's own."""
-
-    def __init__(self, run: Run, profile: Profile) -> None:
-        self.run, self.steps = run, set(profile.kept_steps) - {0, profile.steps}
-
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: Any, **_: Any
-    ) -> None:
-        """Save it where it is due."""
-        if state.global_step in self.steps and state.is_world_process_zero:
-            model.save_pretrained(self.run.folder / "adapters" / f"step-{state.global_step}")
+        """``state`` is the checkpoint's in a run that goes on; else it was made just now, of the seeds."""
+        self.source.buffer = TaskBuffer.from_json(state.stateful_callbacks[type(self).__name__]["buffer"])

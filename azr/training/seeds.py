@@ -1,9 +1,8 @@
 """Where self-play starts from: seed files in AZR's published format, or the untrained model's own proposals.
 
-    buffer = buffer_of_files([Path("7b_coder_seed_io.jsonl"), Path("7b_coder_code_f_seed_io.jsonl")])
+    buffer = read_seeds([Path("7b_coder_seed_io.jsonl"), Path("7b_coder_code_f_seed_io.jsonl")])
 
-Every entry is run; its gold output is what our executor returns, since published files hold outputs that are empty, cut
-off at 400 characters or no literals. Left out: reading and running the files (``azr.problems``).
+Left out: reading and running the entries of a file (``azr.problems``), whose outputs are computed anew.
 """
 
 from __future__ import annotations
@@ -21,15 +20,23 @@ from azr.runs import ALGORITHM, stamp, weights_digest, write_lines
 from azr.tasks import TaskType
 
 
-def buffer_of_files(files: Sequence[Path]) -> TaskBuffer:
-    """The buffer before the first step: each file's tasks that stand, of which a summary is printed.
+def read_seeds(files: Sequence[Path], whole: bool = True) -> TaskBuffer:
+    """The buffer before the first step: each file's tasks that stand; prints what stands and why the rest falls.
 
-    Raises UserError for a file that cannot be read or holds none, and where one of the task types has no task: each has
-    a solver from the first step on.
+    Raises UserError for a file that holds none, and, if ``whole``, where one of the task types has no task: each has a
+    solver from the first step on.
     """
-    buffer = _read(files)
+    buffer = TaskBuffer()
+    for file in files:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            tasks = [problem.task for problem in load_problems("seeds", path=file).problems if problem.task]
+        for task in tasks:
+            buffer.add(task, step=0)
+        counts = ", ".join(f"{sum(task.type is t for task in tasks)} {t}" for t in TaskType)
+        print(f"{file}: {counts} tasks stand", *(f"\n  {warning.message}" for warning in caught), flush=True)
     for name, count in buffer.sizes().items():
-        if not count:
+        if whole and not count:
             form = "inputs, outputs and message" if name == TaskType.INDUCTION else "input and output"
             raise UserError(
                 f"The seed files hold no {name} task that stands: add one with {form} (see azr seeds FILE)."
@@ -38,38 +45,12 @@ def buffer_of_files(files: Sequence[Path]) -> TaskBuffer:
 
 
 def check_seed_files(files: Sequence[Path], out: Path | None) -> None:
-    """Print what of the files stands and why the rest falls; write what stands as a run's ``seeds.jsonl``."""
-    buffer = _read(files)
+    """Print what of seed files stands, and write it in the form of a run's ``seeds.jsonl``."""
+    buffer = read_seeds(files, whole=False)
     if out:
         out.parent.mkdir(parents=True, exist_ok=True)
-        write_lines(out, buffer.to_json())
+        write_seeds(out, buffer)
         print(f"written: {out}")
-
-
-def _read(files: Sequence[Path]) -> TaskBuffer:
-    buffer = TaskBuffer()
-    for file in files:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            problems = load_problems("seeds", path=file).problems
-        own = [problem.task for problem in problems if problem.task]
-        for task in own:
-            buffer.add(task, step=0)
-        counts = ", ".join(f"{sum(task.type is t for task in own)} {t}" for t in TaskType)
-        print(f"{file}: {counts} tasks stand", *(f"\n  {warning.message}" for warning in caught), flush=True)
-    return buffer
-
-
-def seeds_file(folder: Path, profile: Profile, seed: int) -> Path:
-    """Where the seeds of a run lie beside its folder: arms with the same model, rollouts and seed share them, because
-    seeding costs as much as several steps.
-    """
-    model = profile.model
-    rollout = profile.rollout.model_dump(
-        include={"batch", "references", "seed_factor", "temperature", "max_new_tokens"}
-    )
-    parts = (ALGORITHM, seed, rollout, model.prompt_style, model.dtype, model.weights, weights_digest(model.name))
-    return folder.parent / f"seeds-{stamp(*parts)}.jsonl"
 
 
 def write_seeds(file: Path, buffer: TaskBuffer) -> None:
@@ -77,3 +58,13 @@ def write_seeds(file: Path, buffer: TaskBuffer) -> None:
     temporary = file.with_suffix(f".{os.getpid()}")
     write_lines(temporary, buffer.to_json())
     temporary.replace(file)
+
+
+def shared_seeds(folder: Path, profile: Profile, seed: int) -> Path:
+    """Where the seeds of a run lie beside its folder: arms with the same model, rollouts and seed share them, because
+    seeding costs as much as several steps.
+    """
+    model, read = profile.model, {"batch", "references", "seed_factor", "temperature", "max_new_tokens"}
+    rollout = profile.rollout.model_dump(include=read)
+    parts = (ALGORITHM, seed, rollout, model.prompt_style, model.dtype, model.weights, weights_digest(model.name))
+    return folder.parent / f"seeds-{stamp(*parts)}.jsonl"

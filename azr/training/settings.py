@@ -2,7 +2,7 @@
 
     SFTConfig(**shared_settings(profile, seed, folder), **micro_batches(profile))
 
-Left out: installing anything, and a vLLM server apart from training.
+Left out: a vLLM server apart from training, and weights that are sharded or quantised.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import PartialState
 from peft import LoraConfig
 
 from azr.config import EngineConfig, ModelConfig, Profile
 from azr.errors import UserError
-from azr.training.ranks import on_cpu, processes
 
 
 def shared_settings(profile: Profile, seed: int, folder: Path) -> dict[str, Any]:
-    """Fields of ``transformers.TrainingArguments``. Raises UserError where a tracker or engine is not installed."""
-    train, bf16 = profile.train, profile.model.dtype == "bfloat16"
-    check_engine(profile.engine)
+    """Fields of ``transformers.TrainingArguments``. Raises UserError where a tracker or vLLM cannot be had."""
+    train = profile.train
+    _check(profile.engine)
     return {
         "output_dir": str(folder / "checkpoints"),
         "max_steps": profile.steps,
@@ -33,11 +33,9 @@ def shared_settings(profile: Profile, seed: int, folder: Path) -> dict[str, Any]
         "weight_decay": train.weight_decay,
         "max_grad_norm": train.max_grad_norm,
         "gradient_checkpointing": train.gradient_checkpointing,
-        "gradient_checkpointing_kwargs": {"use_reentrant": False},
-        "bf16": bf16,
-        "use_cpu": on_cpu() or (bf16 and not torch.cuda.is_available()),
-        "dataloader_pin_memory": torch.cuda.is_available(),
-        "save_strategy": "steps",
+        "bf16": profile.model.dtype == "bfloat16",
+        "use_cpu": not torch.cuda.is_available(),
+        "dataloader_pin_memory": False,
         "save_steps": train.save_every,
         "save_total_limit": 2,
         "logging_steps": 1,
@@ -48,38 +46,29 @@ def shared_settings(profile: Profile, seed: int, folder: Path) -> dict[str, Any]
 
 
 def micro_batches(profile: Profile) -> dict[str, int]:
-    """How a step's rows are dealt to forward passes. Raises UserError where they do not divide."""
-    rows, size = profile.rollout.rows, profile.train.micro_batch
-    passes, left_over = divmod(rows, size * processes())
-    if left_over:
-        shared = f" on {processes()} processes" if processes() > 1 else ""
-        raise UserError(f"train.micro_batch {size}{shared} does not divide the {rows} rows of a step.")
-    return {"per_device_train_batch_size": size, "gradient_accumulation_steps": passes}
+    """How TRL's trainers take a step's rows. Raises UserError where they do not divide."""
+    rows, size, processes = profile.rollout.rows, profile.train.micro_batch, PartialState().num_processes
+    if rows % (size * processes):
+        raise UserError(f"train.micro_batch {size} on {processes} processes does not divide the {rows} rows of a step.")
+    return {"per_device_train_batch_size": size, "gradient_accumulation_steps": rows // (size * processes)}
 
 
 def lora_config(model: ModelConfig) -> LoraConfig | None:
     """PEFT's configuration of the adapter; None where all weights are trained."""
-    if model.full:
-        return None
-    return LoraConfig(
-        r=model.lora_rank, lora_alpha=model.lora_alpha, target_modules="all-linear", task_type="CAUSAL_LM"
-    )
-
-
-def check_engine(engine: EngineConfig) -> None:
-    """Raise UserError for what is not installed, or without a GPU to run on."""
-    for package in {"vllm" if engine.name == "vllm" else "none", engine.report_to} - {"none"}:
-        if importlib.util.find_spec(package) is None:
-            setting = "engine.name=transformers" if package == "vllm" else "engine.report_to=none"
-            raise UserError(f"{package} is not installed: pip install {package}, or set {setting}.")
-    if engine.name == "vllm" and not torch.cuda.is_available():
-        raise UserError("vLLM needs a CUDA GPU, and there is none here: set engine.name=transformers.")
+    lora = {"r": model.lora_rank, "lora_alpha": model.lora_alpha, "target_modules": "all-linear"}
+    return None if model.full else LoraConfig(**lora, task_type="CAUSAL_LM")
 
 
 def vllm_settings(engine: EngineConfig) -> dict[str, Any]:
-    """What vLLM beside training is told, by the names of TRL's ``VLLMGeneration``."""
-    return {
-        "mode": "colocate",
-        "gpu_memory_utilization": engine.vllm_gpu_memory_utilization,
-        "tensor_parallel_size": engine.vllm_tensor_parallel_size,
-    }
+    """vLLM beside training, by the names of TRL's ``VLLMGeneration``."""
+    share, size = engine.vllm_gpu_memory_utilization, engine.vllm_tensor_parallel_size
+    return {"mode": "colocate", "gpu_memory_utilization": share, "tensor_parallel_size": size}
+
+
+def _check(engine: EngineConfig) -> None:
+    wanted = {"engine.name": engine.name, "engine.report_to": engine.report_to}
+    for setting, package in wanted.items():
+        if package not in ("transformers", "none") and importlib.util.find_spec(package) is None:
+            raise UserError(f"{setting} is {package}, which is not installed: pip install {package}, or leave it off.")
+    if engine.name == "vllm" and not torch.cuda.is_available():
+        raise UserError("engine.name is vllm, which needs a CUDA GPU, and there is none here: leave it off.")

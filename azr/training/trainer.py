@@ -21,7 +21,7 @@ several processes, which are ``transformers.Trainer``'s by its public methods.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Protocol
@@ -39,7 +39,6 @@ from azr.config import Profile
 from azr.models.sampling import Completion
 from azr.selfplay import Generate, StepResult
 from azr.training.policy import Policy
-from azr.training.ranks import processes
 from azr.training.record import record_of_rows
 from azr.training.settings import lora_config, shared_settings
 
@@ -111,7 +110,9 @@ class SelfPlayTrainer(Trainer):
         super().__init__(
             model=get_peft_model(model, lora) if lora else model,
             args=args,
-            train_dataset=Dataset.from_dict({"step": range(profile.steps * processes())}),  # a counter, nothing else
+            train_dataset=Dataset.from_dict(
+                {"step": range(profile.steps * args.world_size)}
+            ),  # a counter, nothing else
             data_collator=default_data_collator,
             processing_class=tokenizer,
         )
@@ -151,6 +152,10 @@ class SelfPlayTrainer(Trainer):
         self.record = record_of_rows(step, self.result, advantages, self._sums_of_groups(groups))
         self.record["seconds"]["update"] = time.perf_counter() - began
         return loss
+
+    def compose(self, step: int, logs: Mapping[str, float]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        """What the log has of the step (``azr.training.record``)."""
+        return self.record, [fate.to_json() for fate in self.result.fates]
 
     def _micro_batches(self, order: np.ndarray) -> list[np.ndarray]:
         """This process's share of the rows, cut into micro-batches."""

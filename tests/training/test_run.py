@@ -8,14 +8,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from azr.arms import arm_profile
 from azr.errors import UserError
-from azr.figures.training import log_frame
+from azr.runs import Run, read_lines
 from azr.training import run
-from azr.training.run import STATE, keep_steps, last_checkpoint, train
+from azr.training.run import last_checkpoint, train
 
 from .tiny import LenientStyle, tiny_profile, write_seeds
 
@@ -25,52 +27,60 @@ def _lenient(monkeypatch):
     monkeypatch.setattr(run, "load_style", lambda *_: LenientStyle())
 
 
-def train_in(folder: Path, profile, seed: int = 0) -> Path:
+def train_in(folder: Path, profile, seed: int = 0, arm: str = "selfplay", **options) -> Path:
     if not (folder / "seeds.jsonl").exists():
         write_seeds(folder)
-    return train("selfplay", profile, seed, folder)
-
-
-def lines(folder: Path, name: str) -> list[dict]:
-    return [json.loads(line) for line in (folder / name).read_text().splitlines()]
+    return train(arm, arm_profile(arm, profile), seed, folder, progress=False, **options).folder
 
 
 def results(folder: Path) -> tuple:
     """All that a run ends with, but for the time it took."""
-    log = [{k: v for k, v in row.items() if k != "seconds"} for row in lines(folder, "log.jsonl")]
-    return log, (folder / "proposals.jsonl").read_text(), (folder / "adapter/adapter_model.safetensors").read_bytes()
+    log = [{k: v for k, v in row.items() if k != "seconds"} for row in read_lines(folder / "log.jsonl")]
+    proposals = folder / "proposals.jsonl"
+    weights = (folder / "adapter/adapter_model.safetensors").read_bytes()
+    return log, proposals.read_text() if proposals.exists() else "", weights
+
+
+def finished_run(arm: str, model: Path, place: Path) -> Path:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run, "load_style", lambda *_: LenientStyle())
+        return train_in(place / f"{arm}-seed0", tiny_profile(model, evaluation__every=3), arm=arm)
 
 
 @pytest.fixture(scope="module")
 def finished(model_folder, tmp_path_factory):
-    """A finished run of four steps; it also has what a run of the command line has."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run, "load_style", lambda *_: LenientStyle())
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)
-        folder = train_in(tmp_path_factory.mktemp("runs") / "selfplay-seed0", tiny_profile(model_folder))
-        torch.set_num_threads(threads)
-    return folder
+    """A finished self-play run of four steps."""
+    return finished_run("selfplay", model_folder, tmp_path_factory.mktemp("runs"))
 
 
-def test_a_run_folder_holds_what_its_module_says(finished):
-    config = json.loads((finished / "config.json").read_text())
-    assert (config["method"], config["seed"], config["profile"]["train"]["steps"]) == ("selfplay", 0, 4)
-    assert {"torch", "trl", "python", "threads"} <= set(json.loads((finished / "versions.json").read_text()))
-    assert json.loads((finished / "done.json").read_text())["steps"] == 4
-    assert {path.name for path in (finished / "checkpoints").glob("checkpoint-*")} == {"checkpoint-2", "checkpoint-4"}
-    assert (finished / "adapter" / "adapter_config.json").exists()
+@pytest.fixture(scope="module", params=["sft", "rlvr", "rlvr-trr"])
+def baseline(request, model_folder, tmp_path_factory):
+    """A finished run of each other method."""
+    return request.param, finished_run(request.param, model_folder, tmp_path_factory.mktemp("runs"))
+
+
+def test_a_run_folder_holds_what_its_module_says(finished, model_folder):
+    record = Run(finished).record
+    assert (record["arm"], record["method"], record["seed"]) == ("selfplay", "selfplay", 0)
+    assert record["settings"] == tiny_profile(model_folder, evaluation__every=3).model_dump(mode="json")
+    assert {"torch", "trl", "python"} <= set(record["versions"])
+    assert Run(finished).done
+    assert {path.name for path in (finished / "checkpoints").iterdir()} == {"checkpoint-2", "checkpoint-4"}
+    assert {path.name for path in (finished / "adapters").iterdir()} == {"step-3"}
+    kept, last = (Run(finished).weights_at(step) / "adapter_model.safetensors" for step in (3, 4))
+    assert last == finished / "adapter" / "adapter_model.safetensors"
+    assert any(not torch.equal(load_file(kept)[name], weight) for name, weight in load_file(last).items())
 
 
 def test_the_log_has_a_line_a_step(finished):
-    log = lines(finished, "log.jsonl")
+    log = read_lines(finished / "log.jsonl")
     assert [row["step"] for row in log] == [1, 2, 3, 4]
+    whole = {"step", "tasks", "groups", "seconds", "tokens", "gradient_norm", "loss", "learning_rate"}
+    wanted = {"reward", "length", "zero_advantage", "tokens", "truncated", "entropy_nll", "entropy_full"}
     for row in log:
-        assert set(row) == {"step", "tasks", "groups", "seconds", "tokens", "gradient_norm", "loss"}
+        assert set(row) == whole
         assert len(row["groups"]) == 6
-        for group in row["groups"].values():
-            wanted = {"reward", "length", "zero_advantage", "tokens", "truncated", "entropy_nll", "entropy_full"}
-            assert set(group) == wanted
+        assert all(set(group) == wanted for group in row["groups"].values())
         for task in row["tasks"].values():
             assert sum(task["solve_rate_histogram"]) + sum(task["rejected"].values()) == 2
             assert 0 <= task["accuracy"] <= task["well_formed"] <= 1
@@ -78,40 +88,73 @@ def test_the_log_has_a_line_a_step(finished):
         assert row["tokens"]["trained"] == row["tokens"]["proposed"] + row["tokens"]["solved"]
         assert set(row["seconds"]) == {"propose", "execute", "estimate", "solve", "update", "step"}
     assert any(row["gradient_norm"] > 0 for row in log)
-    frame = log_frame(log, seed=0)
-    assert len(frame) == 24
-    assert frame[["reward", "response_length", "entropy_nll", "entropy_full"]].notna().all(axis=None)
+    frame = Run(finished).log
+    assert set(frame[frame.quantity == "entropy_full"].group) == set(log[0]["groups"])
 
 
-def test_every_proposal_is_there_with_its_fate(finished):
-    proposals = lines(finished, "proposals.jsonl")
+def test_every_proposal_is_there_with_its_fate_and_the_buffer_grows_by_the_valid_ones(finished):
+    proposals = read_lines(finished / "proposals.jsonl")
     assert [row["step"] for row in proposals] == [step for step in (1, 2, 3, 4) for _ in range(6)]
     for row in proposals:
         assert (row["fate"] == "valid") == (row["task"] is not None) == (row["solve_rate"] is not None)
         assert row["tokens"] > 0
         assert row["reward"] >= -1
-    assert {row["fate"] for row in proposals} >= {"valid", "malformed"}
-    log = lines(finished, "log.jsonl")
+    for row in read_lines(finished / "log.jsonl"):
+        own = [p["reward"] for p in proposals if p["step"] == row["step"] and p["task_type"] == "deduction"]
+        assert row["groups"]["deduction/proposer"]["reward"] == pytest.approx(np.mean(own))
+    state = json.loads((finished / "checkpoints/checkpoint-4/trainer_state.json").read_text())
+    saved = [row["program"] for row in state["stateful_callbacks"]["BufferCallback"]["buffer"] if row["step"]]
+    assert sorted(saved) == sorted(row["task"]["program"] for row in proposals if row["task"])
+
+
+def test_a_baseline_writes_the_same_folder(baseline, finished):
+    method, folder = baseline
+    log = read_lines(folder / "log.jsonl")
+    assert [row["step"] for row in log] == [1, 2, 3, 4]
     for row in log:
-        own = [p for p in proposals if p["step"] == row["step"] and p["task_type"] == "deduction"]
-        assert row["groups"]["deduction/proposer"]["reward"] == pytest.approx(sum(p["reward"] for p in own) / 2)
+        assert {"groups", "seconds", "loss", "gradient_norm", "learning_rate"} <= set(row)
+        types = {f"{name}/solver" for name in ("deduction", "abduction", "induction")}
+        assert set(row["groups"]) - {"solver"} <= types
+        entropies = [group["entropy_full"] for group in row["groups"].values() if "entropy_full" in group]
+        assert len(entropies) == (3 if method == "rlvr-trr" else 1)
+        assert min(entropies) > 0
+        if method == "sft":
+            assert row["loss"] > 0
+        else:
+            assert all("reward" in group for group in row["groups"].values())
+    if method == "sft":
+        assert log[-1]["loss"] < log[0]["loss"]
+    assert (folder / "adapters" / "step-3" / "adapter_config.json").exists()
+    assert Run(folder).record["fingerprint"] != Run(finished).record["fingerprint"]
 
 
-def test_buffers_grow_by_the_valid_proposals(finished):
-    valid = [row for row in lines(finished, "proposals.jsonl") if row["task"]]
-    saved = json.loads((finished / "checkpoints/checkpoint-4" / STATE).read_text())
-    assert len(saved) == 18 + len(valid)
-    assert [row["program"] for row in saved if row["step"]] == [
-        row["task"]["program"]
-        for task_type in ("deduction", "abduction", "induction")
-        for row in valid
-        if row["task_type"] == task_type
-    ]
+def broken_off(finished: Path, folder: Path, last: int) -> Path:
+    """A copy of a finished run as a kill after step ``last`` leaves it."""
+    shutil.copytree(finished, folder)
+    shutil.rmtree(folder / "adapter")
+    (folder / "done.json").unlink()
+    for checkpoint in (folder / "checkpoints").glob("checkpoint-*"):
+        if int(checkpoint.name.rpartition("-")[2]) > last:
+            shutil.rmtree(checkpoint)
+    return folder
+
+
+def test_a_baseline_that_goes_on_from_its_checkpoint_ends_as_an_unbroken_one(baseline, model_folder, tmp_path):
+    method, finished = baseline
+    folder = broken_off(finished, tmp_path / "run", last=2)
+    train_in(folder, tiny_profile(model_folder, evaluation__every=3), arm=method)
+    assert results(folder) == results(finished)
+
+
+def test_a_run_killed_between_its_last_step_and_its_end_is_completed(finished, model_folder, tmp_path):
+    folder = broken_off(finished, tmp_path / "run", last=4)
+    train_in(folder, tiny_profile(model_folder, evaluation__every=3))
+    assert results(folder) == results(finished)
 
 
 def test_a_finished_run_is_left_alone(finished, model_folder):
     before = {path: path.stat().st_mtime_ns for path in finished.rglob("*")}
-    train_in(finished, tiny_profile(model_folder))
+    train_in(finished, tiny_profile(model_folder, evaluation__every=3))
     assert {path: path.stat().st_mtime_ns for path in finished.rglob("*")} == before
 
 
@@ -126,19 +169,21 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 import torch
+from transformers import TrainerState
 from azr.training import run
 from training.tiny import LenientStyle, tiny_profile
 
 torch.set_num_threads(1)
 run.load_style = lambda *_: LenientStyle()
-write_json = run.write_json
+save = TrainerState.save_to_json
 
-def killed(path, value):
-    if path.parent.name == "checkpoint-4":  # the weights of this checkpoint are there, its buffer is not
+def killed(state, path):
+    if "checkpoint-4" in path:  # the weights of this checkpoint are there, half of its state is
+        Path(path).write_text('{"global_step": 4, "stateful_')
         os.kill(os.getpid(), signal.SIGKILL)
-    write_json(path, value)
+    save(state, path)
 
-run.write_json = killed
+TrainerState.save_to_json = killed
 run.train("selfplay", tiny_profile(sys.argv[1], train__steps=6), 0, Path(sys.argv[2]))
 """
 
@@ -147,30 +192,53 @@ def test_a_run_killed_while_it_saves_ends_as_an_unbroken_one(model_folder, tmp_p
     folder = tmp_path / "killed"
     write_seeds(folder)
     tests = Path(__file__).resolve().parents[1]
-    done = subprocess.run(
-        [sys.executable, "-c", KILLED, str(model_folder), str(folder)], cwd=tests, capture_output=True, text=True
-    )
+    command = [sys.executable, "-c", KILLED, str(model_folder), str(folder)]
+    done = subprocess.run(command, cwd=tests, capture_output=True, text=True)
     assert done.returncode == -9, done.stderr
-    assert [row["step"] for row in lines(folder, "log.jsonl")] == [1, 2, 3, 4]
+    assert [row["step"] for row in read_lines(folder / "log.jsonl")] == [1, 2, 3, 4]
     assert last_checkpoint(folder / "checkpoints").name == "checkpoint-2"
-    (folder / "log.jsonl").open("a").write('{"step": 5, "ta')  # a line that was cut off
+    with (folder / "log.jsonl").open("a") as stream:
+        stream.write('{"step": 5, "ta')  # a line that was cut off
     profile = tiny_profile(model_folder, train__steps=6)
     train_in(folder, profile)
     assert not list(tmp_path.glob("killed.old-*"))
     assert results(folder) == results(train_in(tmp_path / "unbroken", profile))
 
 
-def test_a_run_with_other_settings_is_kept_beside_the_new_one(finished, model_folder, tmp_path):
+def test_a_run_with_other_settings_is_kept_beside_the_new_one(finished, model_folder, tmp_path, capsys):
     folder = tmp_path / "run"
     shutil.copytree(finished, folder)
     train_in(folder, tiny_profile(model_folder, train__steps=1))
     (old,) = tmp_path.glob("run.old-*")
     assert results(old) == results(finished)
-    assert len(lines(folder, "log.jsonl")) == 1
+    assert len(read_lines(folder / "log.jsonl")) == 1
+    (line,) = capsys.readouterr().out.splitlines()
+    assert "train.steps" in line
+    assert old.name in line
+
+
+def test_a_run_of_an_earlier_version_is_refused_and_stays(model_folder, tmp_path):
+    for name in ("config.json", "versions.json"):
+        (tmp_path / name).write_text("{}")
+    with pytest.raises(UserError, match="earlier version"):
+        train("selfplay", tiny_profile(model_folder), 0, tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"config.json", "versions.json"}
+
+
+def test_a_proposer_reward_of_ones_own_is_used_and_recorded(finished, model_folder, tmp_path):
+    def halves(rate):
+        return np.full(len(rate), 0.5)
+
+    folder = train_in(tmp_path / "own", tiny_profile(model_folder, train__steps=1), proposer_reward=halves)
+    rewards = {row["reward"] for row in read_lines(folder / "proposals.jsonl")}
+    assert rewards == {0.5, -1}
+    assert "np.full" in Run(folder).record["proposer_reward"]
+    train_in(folder, tiny_profile(model_folder, train__steps=1))  # the profile's reward: another run
+    assert len(list(tmp_path.glob("own.old-*"))) == 1
 
 
 def test_full_fine_tuning_writes_a_model(model_folder, tmp_path):
-    folder = train_in(tmp_path / "full", tiny_profile(model_folder, model__full=True, train__steps=2))
+    folder = train_in(tmp_path / "full", tiny_profile(model_folder, model__full=True, train__steps=1))
     assert not (folder / "adapter").exists()
     before, after = (load_file(path / "model.safetensors") for path in (model_folder, folder / "model"))
     assert before.keys() == after.keys()
@@ -178,152 +246,32 @@ def test_full_fine_tuning_writes_a_model(model_folder, tmp_path):
     assert (folder / "model" / "tokenizer.json").exists()
 
 
-def test_validation_is_measured_when_it_is_due_and_disturbs_nothing(finished, model_folder, tmp_path):
-    changes = {"train__validate_every": 3, "evaluation__validation_problems": 2, "evaluation__validation_samples": 1}
-    folder = train_in(tmp_path / "validated", tiny_profile(model_folder, **changes))
-    log = lines(folder, "log.jsonl")
-    assert [row["step"] for row in log if "validation" in row] == [3, 4]
-    for row in log:
-        for accuracy in row.get("validation", {}).values():
-            assert accuracy in (0, 0.5, 1)
-    weights = "adapter/adapter_model.safetensors"
-    assert (folder / weights).read_bytes() == (finished / weights).read_bytes()
-
-
-def test_keep_steps_drops_what_comes_after_and_what_is_torn(tmp_path):
-    file = tmp_path / "log.jsonl"
-    keep_steps(file, 3)
-    assert not file.exists()
-    file.write_text('{"step": 1}\n{"step": 2}\n{"step": 2}\n{"step": 3}\n{"st')
-    keep_steps(file, 2)
-    assert file.read_text() == '{"step": 1}\n{"step": 2}\n{"step": 2}\n'
-
-
-@pytest.mark.parametrize("text", ['{"step": 1}\n{"st\n{"step": 3}\n', '{"step": 1}\n{"reward": 2}\n', "[1]\n"])
-def test_a_log_that_is_damaged_before_its_end_is_left_alone(tmp_path, text):
-    file = tmp_path / "log.jsonl"
-    file.write_text(text)
-    with pytest.raises(UserError, match=r"log.jsonl is damaged: restore it, or move the run's folder away"):
-        keep_steps(file, 2)
-    assert file.read_text() == text
-
-
-def cut(file: Path) -> None:
-    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
-
-
-@pytest.mark.parametrize(
-    "name", ["adapter_model.safetensors", "optimizer.pt", "scheduler.pt", "rng_state.pth", "trainer_state.json", STATE]
-)
-def test_a_damaged_checkpoint_is_named_and_without_it_the_run_goes_on(finished, model_folder, tmp_path, name):
-    folder = tmp_path / "run"
-    shutil.copytree(finished, folder)
-    (folder / "done.json").unlink()
-    newest = folder / "checkpoints" / "checkpoint-4"
-    cut(newest / name)
-    before = {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
-    with pytest.raises(UserError) as raised:
-        train_in(folder, tiny_profile(model_folder))
-    advice = f"remove the folder {newest} and run the same command again, which goes on from the one before"
-    assert str(raised.value) == f"{newest / name} is damaged: {advice}."
-    after = {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
-    assert {file for file in after if after[file] != before.get(file)} <= {
-        folder / "config.json",
-        folder / "versions.json",
-    }
-    if name == "optimizer.pt":
-        shutil.rmtree(newest)
-        assert results(train_in(folder, tiny_profile(model_folder))) == results(finished)
-
-
-@pytest.mark.parametrize("text", ["[{}]", "[3]", "3"])
-def test_a_checkpoint_whose_buffer_is_none_is_named(finished, model_folder, tmp_path, text):
-    folder = tmp_path / "run"
-    shutil.copytree(finished, folder)
-    (folder / "done.json").unlink()
-    (folder / "checkpoints" / "checkpoint-4" / STATE).write_text(text)
-    with pytest.raises(UserError, match=r"source.json is damaged: remove the folder .*checkpoint-4 and run the same"):
-        train_in(folder, tiny_profile(model_folder))
-
-
-@pytest.mark.parametrize("text", ['{"type": "dedu', "{}\n", "3\n"])
-def test_damaged_seeds_of_a_run_are_named(model_folder, tmp_path, text):
-    folder = tmp_path / "run"
-    write_seeds(folder)
-    (folder / "seeds.jsonl").write_text(text)
-    with pytest.raises(UserError, match=r"seeds.jsonl is damaged: remove it and run the same command again\.$"):
-        train_in(folder, tiny_profile(model_folder))
-    assert (folder / "seeds.jsonl").read_text() == text
-
-
-def test_an_incomplete_checkpoint_is_none(tmp_path):
-    assert last_checkpoint(tmp_path) is None
-    for step, complete in ((2, True), (10, True), (12, False)):
-        (tmp_path / f"checkpoint-{step}").mkdir()
-        if complete:
-            (tmp_path / f"checkpoint-{step}" / STATE).write_text("[]")
-    assert last_checkpoint(tmp_path).name == "checkpoint-10"
-
-
-def test_a_run_killed_between_its_last_step_and_its_end_is_completed(finished, model_folder, tmp_path):
-    folder = tmp_path / "nearly"
-    shutil.copytree(finished, folder)
-    (folder / "done.json").unlink()
-    shutil.rmtree(folder / "adapter")
-    train_in(folder, tiny_profile(model_folder))
-    assert results(folder) == results(finished)
-
-
-def seed_files(folder: Path, output: str = "2") -> list[Path]:
-    """Two files in AZR's format; one line does not stand."""
-    pairs, problems = folder / "pairs.jsonl", folder / "problems.jsonl"
-    program = "def f(x):\n    return x + 1"
-    rows = [{"snippet": program, "input": "1", "output": output}, {"snippet": "def f(x): return y", "input": "1"}]
-    pairs.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    problem = {"snippet": program, "inputs": ["1", "2"], "outputs": ["2", "3"], "message": "one more"}
-    problems.write_text(json.dumps(problem))
-    return [pairs, problems]
+def test_arms_with_the_same_model_and_seed_share_their_seeds(model_folder, tmp_path):
+    folders = [tmp_path / "selfplay-seed0", tmp_path / "frozen-seed0", tmp_path / "selfplay-seed1"]
+    for folder in folders:
+        arm, _, seed = folder.name.partition("-seed")
+        train(arm, arm_profile(arm, tiny_profile(model_folder, train__steps=1)), int(seed), folder, progress=False)
+    seeds = [(folder / "seeds.jsonl").read_text() for folder in folders]
+    assert seeds[0] == seeds[1] != seeds[2]
+    assert len(list(tmp_path.glob("seeds-*.jsonl"))) == 2
 
 
 def test_a_run_starts_from_seed_files(model_folder, tmp_path, capsys):
-    folder, files = tmp_path / "run", seed_files(tmp_path)
+    pairs, problems = tmp_path / "pairs.jsonl", tmp_path / "problems.jsonl"
+    program = "def f(x):\n    return x + 1"
+    pairs.write_text(json.dumps({"snippet": program, "input": "1", "output": "2"}))
+    problem = {"snippet": program, "inputs": ["1", "2"], "outputs": ["2", "3"], "message": "one more"}
+    problems.write_text(json.dumps(problem))
     profile = tiny_profile(model_folder, train__steps=1)
-    train("selfplay", profile, 0, folder, files)
-    assert "1 of 2 seeds stand" in capsys.readouterr().out
-    seeds = lines(folder, "seeds.jsonl")
-    assert [(row["type"], row["inputs"], row["outputs"], row["step"]) for row in seeds] == [
-        ("deduction", ["1"], ["2"], 0),
-        ("abduction", ["1"], ["2"], 0),
-        ("induction", ["1", "2"], ["2", "3"], 0),
-    ]
-    assert json.loads((folder / "config.json").read_text())["seed_files"] == ["pairs.jsonl", "problems.jsonl"]
-    assert (folder / "done.json").exists()
-    finished = results(folder)
-    train("selfplay", profile, 0, folder, files)
-    assert not list(tmp_path.glob("run.old-*"))
-    train("selfplay", profile, 0, folder, seed_files(tmp_path, output="elsewhere"))
-    (old,) = tmp_path.glob("run.old-*")
-    assert results(old) == finished
-
-
-def contents(folder: Path) -> dict[Path, bytes]:
-    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-def test_what_is_refused_leaves_a_finished_run_where_and_as_it_is(finished, model_folder, tmp_path, monkeypatch):
-    folder, pairs = tmp_path / "run", seed_files(tmp_path)[:1]
-    shutil.copytree(finished, folder)
-    before = contents(tmp_path)
-    with pytest.raises(UserError, match="no induction task that stands"):
-        train("selfplay", tiny_profile(model_folder), 0, folder, pairs)
-    assert contents(tmp_path) == before
-    monkeypatch.setenv("WORLD_SIZE", "5")
-    with pytest.raises(UserError, match="micro_batch 4 on 5 processes does not divide the 12 rows"):
-        train("selfplay", tiny_profile(model_folder, train__steps=1), 0, folder)
-    assert contents(tmp_path) == before
-
-
-def test_seed_files_without_a_task_type_are_refused(model_folder, tmp_path):
-    with pytest.raises(UserError, match=r"no induction task that stands: add one with inputs, outputs and message"):
-        train("selfplay", tiny_profile(model_folder), 0, tmp_path / "run", seed_files(tmp_path)[:1])
+    with pytest.raises(UserError, match="no induction task"):
+        train("selfplay", profile, 0, tmp_path / "run", [pairs])
     assert not (tmp_path / "run").exists()
+    train("selfplay", profile, 0, tmp_path / "run", [pairs, problems])
+    assert "1 deduction, 1 abduction" in capsys.readouterr().out
+    seeds = read_lines(tmp_path / "run" / "seeds.jsonl")
+    assert sorted((row["type"], row["inputs"], row["step"]) for row in seeds) == [
+        ("abduction", ["1"], 0),
+        ("deduction", ["1"], 0),
+        ("induction", ["1", "2"], 0),
+    ]
+    assert Run(tmp_path / "run").record["seed_files"] == ["pairs.jsonl", "problems.jsonl"]

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import random
 from pathlib import Path
 
-import numpy as np
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -14,6 +12,7 @@ from azr.buffer import TaskBuffer
 from azr.config import Profile, override
 from azr.prompts.base import ParsedAnswer, ParsedProposal
 from azr.prompts.compact import CompactStyle
+from azr.runs import write_lines
 from azr.tasks import Proposal, TaskType
 from azr.world.corpus import draw_task
 from azr.world.tokenizer import build_tokenizer
@@ -48,7 +47,7 @@ def save_tiny(folder: Path) -> Path:
     return folder
 
 
-def tiny_profile(model: Path, **changes: object) -> Profile:
+def tiny_profile(model: Path | str = "none", **changes: object) -> Profile:
     """Four steps of twelve rows; changes by name with two underscores for the dot, as in ``train__steps=2``."""
     values = {
         "model.name": str(model),
@@ -58,10 +57,11 @@ def tiny_profile(model: Path, **changes: object) -> Profile:
         "train.steps": 4,
         "train.learning_rate": 0.01,
         "train.micro_batch": 4,
+        "train.group": 2,
         "train.save_every": 2,
-        "train.validate_every": 0,
+        "problems.train_size": 6,
     }
-    return override(Profile("tiny"), values | {name.replace("__", "."): value for name, value in changes.items()})
+    return override(Profile(name="tiny"), values | {name.replace("__", "."): value for name, value in changes.items()})
 
 
 def write_seeds(folder: Path, count: int = 6) -> TaskBuffer:
@@ -71,12 +71,12 @@ def write_seeds(folder: Path, count: int = 6) -> TaskBuffer:
         for _ in range(count):
             buffer.add(draw_task(task_type, rng)[0], step=0)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "seeds.jsonl").write_text("".join(json.dumps(row) + "\n" for row in buffer.to_json()))
+    write_lines(folder / "seeds.jsonl", buffer.to_json())
     return buffer
 
 
 class LenientStyle(CompactStyle):
-    """Reads any response: its first character decides whether it is well formed and what it says, 0 or 1.
+    """Reads any response: a sum over its characters decides whether it is well formed and what it says, 0 or 1.
 
     A proposal's program returns 0 or 1, so that about half the answers to it are right. Rewards therefore vary.
     """
@@ -99,19 +99,3 @@ class LenientStyle(CompactStyle):
         if kind == 0:
             return ParsedAnswer(None, False)
         return ParsedAnswer(f"def f(x):\n    return {bit}" if task_type is TaskType.INDUCTION else str(bit), True)
-
-
-def probabilities_after(model, ids: list[int]) -> np.ndarray:
-    """Of the next token, shape (vocabulary,)."""
-    with torch.no_grad():
-        logits = model(torch.tensor([ids])).logits[0, -1]
-    return torch.softmax(logits.double(), -1).numpy()
-
-
-def assert_drawn_from(counts: np.ndarray, probabilities: np.ndarray) -> None:
-    """Total variation at most one and a half times what a sample of this size has from its own distribution."""
-    total = counts.sum()
-    spread = np.sqrt(2 / np.pi * probabilities * (1 - probabilities) / total).sum() / 2
-    assert np.abs(counts / total - probabilities).sum() / 2 < 1.5 * spread
-    uniform = np.full(len(probabilities), 1 / len(probabilities))
-    assert np.abs(uniform - probabilities).sum() / 2 > 2 * spread  # else the bound would mean nothing
