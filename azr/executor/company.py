@@ -49,9 +49,9 @@ _METHODS = {
     name
     for kind in (str, bytes, bytearray, int, float, complex, list, dict, set, Counter, OrderedDict, deque)
     for name in dir(kind)
-    if name[:1] != "_" and name not in ("format", "format_map", "elements")
+    if name[:1] != "_" and name not in words("format format_map elements encode decode")
 }
-"""Methods of built-in types, but for those that read attributes or give an iterator."""
+"""Methods of built-in types, but for those that read attributes, give an iterator or load a codec."""
 _MODULES = {
     "math": {name for name in dir(math) if name[:1] != "_" and name != "nan"},
     "collections": words("Counter OrderedDict defaultdict deque"),

@@ -51,18 +51,20 @@ def pack(result: Result) -> bytes:
     return _HEAD.pack(result.code, result.order, result.seconds, len(text)) + text
 
 
-def unpack(data: bytes, count: int, company: bool, max_bytes: int) -> list[Result]:
-    """The results in ``data``, at most ``count``; nothing that is cut off or makes no sense, nor what follows it.
+def unpack(data: bytes, company: bool, max_bytes: int) -> tuple[list[Result], bytes]:
+    """The whole results in ``data``, and what follows them. Raises ValueError for what is no result.
 
     ``company``: whether they come of programs in company; only such a child may send one of them back.
     """
     results: list[Result] = []
-    while len(data) >= _HEAD.size and len(results) < count:
+    while len(data) >= _HEAD.size:
         code, order, seconds, size = _HEAD.unpack_from(data)
         end = _HEAD.size + size
-        if code >= ALONE + company or size > max_bytes or len(data) < end:
+        if code >= ALONE + company or size > max_bytes:
+            raise ValueError("no result")
+        if len(data) < end:
             break
         text = data[_HEAD.size : end].decode("utf-8", "replace")
         results.append(Result(code, text, bool(order), company, seconds))
         data = data[end:]
-    return results
+    return results, data

@@ -125,6 +125,8 @@ def allow_eval(imports: frozenset[str]) -> None:
 
 
 def _import(name: str, globals: object = None, locals: object = None, fromlist: Any = (), level: int = 0) -> ModuleType:
+    if type(fromlist) is list:  # no statement gives a list: it is CPython's own C code that needs a module
+        return __import__(name)
     if name not in _MODULES:
         raise ModuleNotFoundError(f"No module named {name!r}", name=name)
     first = name.partition(".")[0]
@@ -222,3 +224,4 @@ _BUILTINS: dict[str, Any] = {
 }
 for _name in ("getattr", "setattr", "hasattr", "type"):
     _BUILTINS[_name].__name__ = _BUILTINS[_name].__qualname__ = _name
+    _BUILTINS[_name].__module__ = "builtins"

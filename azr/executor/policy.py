@@ -113,7 +113,9 @@ def violation(nodes: list[ast.AST], imports: frozenset[str] = IMPORTS, script: b
             case ast.MatchClass(kwd_attrs=names):
                 if hidden := [name for name in names if is_out_of_reach(name)]:
                     return f"attribute {hidden[0]}"
-            case ast.AsyncFunctionDef() | ast.comprehension(is_async=1):  # all else that waits stands in one of them
+            case ast.AsyncFunctionDef() | ast.AsyncFor() | ast.AsyncWith() | ast.Await():
+                return "async"
+            case ast.comprehension(is_async=1):
                 return "async"
     if hidden := [name for name in used | bound if is_hidden(name)]:
         return f"name {min(hidden)}"

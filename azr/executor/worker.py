@@ -87,23 +87,24 @@ def fork(
             os._exit(70)
     os.close(writing)
     deadline = time.monotonic() + wall_seconds * len(messages)
-    max_bytes = 4 * settings.max_chars + 400
     poll = select.poll()
     poll.register(reading, select.POLLIN)
     poll.register(0, 0)  # to hear that the pool is gone
+    results: list[Result] = []
     data = b""
-    while len(data) <= max_bytes * len(messages):
-        ready = dict(poll.poll(max(0.0, deadline - time.monotonic()) * 1000))
-        if ready.get(0, 0) & (select.POLLERR | select.POLLHUP):
-            os.kill(pid, signal.SIGKILL)
-            os._exit(0)
-        chunk = os.read(reading, 1 << 16) if ready else b""
-        if not chunk:
-            break
-        data += chunk
+    with contextlib.suppress(ValueError):  # of what is no result
+        while len(results) < len(messages):
+            ready = dict(poll.poll(max(0.0, deadline - time.monotonic()) * 1000))
+            if ready.get(0, 0) & (select.POLLERR | select.POLLHUP):
+                os.kill(pid, signal.SIGKILL)
+                os._exit(0)
+            chunk = os.read(reading, 1 << 16) if ready else b""
+            if not chunk:
+                break
+            found, data = unpack(data + chunk, not alone, 4 * settings.max_chars + 400)
+            results += found
     os.close(reading)
-    results = unpack(data, len(messages), not alone, max_bytes)
-    return results, _end(pid, len(results) == len(messages), deadline)
+    return results[: len(messages)], _end(pid, len(results) >= len(messages), deadline)
 
 
 def _end(pid: int, finished: bool, deadline: float) -> int | None:

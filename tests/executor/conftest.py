@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from azr.executor import Executor
+from azr.executor import Executor, crew
+from azr.executor.sandbox import NAMESPACES
+
+WITHOUT = {
+    "seccomp filter": "sandbox.seccomp_filter = lambda machine: None",
+    "resource limits": "limit = sandbox.resource.setrlimit\n"
+    "sandbox.resource.setrlimit = lambda name, values: name == sandbox.resource.RLIMIT_AS and limit(name, values)",
+    "empty root directory": "sandbox._leave_file_system = lambda: None",
+    "unprivileged user": "sandbox._become_nobody = lambda: None",
+    "no capabilities": "sandbox._drop_capabilities = lambda: None",
+    "namespaces": f"sandbox._unshare = lambda: dict.fromkeys({list(NAMESPACES)}, 'left out')",
+}
+"""Layer -> what a worker does before it starts so that it goes without."""
 
 
 @pytest.fixture(scope="session")
@@ -18,10 +30,15 @@ def stripped():
     """``stripped("seccomp filter", ...)``: an executor without these layers, to see what the others hold."""
     made: dict[frozenset[str], Executor] = {}
 
-    def get(*without: str) -> Executor:
+    def get(*without: str, **limits: float) -> Executor:
         key = frozenset(without)
         if key not in made:
-            made[key] = Executor(workers=1, wall_seconds=120, without=without)
+            changes = "\n".join(["from azr.executor import sandbox", *(WITHOUT[name] for name in sorted(without))])
+            start = crew._BOOTSTRAP
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(crew, "_BOOTSTRAP", start.replace("worker.main()", f"{changes}\nworker.main()"))
+                made[key] = Executor(workers=1, **({"wall_seconds": 120} | limits))
+                made[key].layers()
         return made[key]
 
     yield get

@@ -1,4 +1,4 @@
-"""The policy over syntax trees, and which programs count as plain. Attacks on both are in test_promises.py."""
+"""The policy over syntax trees, and which programs may share a process. Attacks on both: test_promises.py."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import ast
 import pytest
 
 from azr.executor import policy_violation
-from azr.executor.plain import depends_on_order, is_plain
+from azr.executor.company import depends_on_order, may_share
 from azr.executor.policy import nodes_of
 
 
@@ -26,6 +26,11 @@ def nodes(program: str) -> list[ast.AST]:
         "def f(id, input, open): return id + input + open",
         "def f(x):\n    match x:\n        case [a, *b]: return b\n        case {'k': v, **rest}: return rest",
         "from dataclasses import dataclass\n@dataclass\nclass P:\n    x: int = 0",
+    "def f(pairs): return {__: n for __, n in pairs}",
+    "def f(x, _=0, __=1, ___=2):\n    for ____ in x: __ += ____\n    return _ + __ + ___",
+    "class A:\n    def g(self): self.__ = self._ = self.__x = 1\ndef f(x): return A().__",
+    "import math as __\ndef f(x):\n    global ___\n    ___ = __.floor(x)\n    return ___",
+    "def f(x):\n    match x:\n        case [_, *__]: return __",
     ],
 )
 def test_ordinary_programs_pass(program):
@@ -38,20 +43,21 @@ def test_the_allow_list_is_the_callers():
     assert policy_violation("import collections.abc", frozenset({"collections"})) == "import collections.abc"
 
 
-PLAIN = [
+COMPANY = [
     "def f(x): return x + 1",
     "def f(x):\n    out = []\n    for i, v in enumerate(x):\n        out.append(v * i)\n    return out",
     "def f(s): return ''.join(sorted(s, key=lambda c: -ord(c)))",
     "def f(x): return {k: v for k, v in zip(x, x[1:]) if k is not None}",
     "def f(s): return f'{s!r}: {len(s):>5}' + '%d' % 3",
     "def f(x): return sum(i for i in x if i % 2) or list(map(str, x))",
+    "def f(d): return max(d, key=d.get), next((k for k in d), None), [*map(str.upper, d)]",
     "def f(n, acc=0): return acc if n == 0 else f(n - 1, acc + n)",
     "import math\nfrom collections import Counter, deque\ndef f(x): return math.gcd(*x), dict(Counter(x)), deque(x)[0]",
     "def f(x): return sorted(set(x))",
     "def f(x):\n    try: return int(x)\n    except (ValueError, TypeError): return -1",
     "import re\ndef f(s): return re.sub('a+', 'b', s)",
 ]
-NOT_PLAIN = [
+ALONE = [
     "class A: pass\ndef f(x): return 1",
     "def f(x):\n    f.count = 1\n    return 1",
     "import math\nmath.pi = 3\ndef f(x): return 1",
@@ -83,6 +89,11 @@ NOT_PLAIN = [
     "def g(): yield 1\ndef f(x): return str(g())",
     "import itertools\ndef f(x): return str(itertools.chain(x))",
     "from itertools import chain as c\ndef f(x):\n    d = c\n    return str(d(x))",
+    "def f(x): return str(list(map(enumerate, [x])))",
+    "def f(x): return str(max([], default=lambda: 1))",
+    "def f(x): return str(dict(a=lambda: 1))",
+    "from collections import Counter\ndef f(x): return str(Counter(x).elements())",
+    "from collections import defaultdict\ndef f(x): return str(defaultdict(lambda: 1))",
     "def f(x): return list({f, lambda: 1})",
     "def sorted(x): return str(x)\ndef f(x): return sorted(lambda: 1)",
     "def f(x):\n    try: x()\n    except TypeError as e: return len({e})",
@@ -92,15 +103,15 @@ NOT_PLAIN = [
 ]
 
 
-@pytest.mark.parametrize("program", PLAIN)
-def test_plain_programs(program):
+@pytest.mark.parametrize("program", COMPANY)
+def test_programs_that_keep_company(program):
     assert policy_violation(program) is None
-    assert is_plain(nodes(program))
+    assert may_share(nodes(program))
 
 
-@pytest.mark.parametrize("program", NOT_PLAIN)
+@pytest.mark.parametrize("program", ALONE)
 def test_programs_that_need_a_process_of_their_own(program):
-    assert not is_plain(nodes(program))
+    assert not may_share(nodes(program))
 
 
 def test_order_dependence_is_suspected_where_sets_are():

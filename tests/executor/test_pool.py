@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 
 from azr.executor import Executor, Job, Script, Verdict, sandbox_layers
 from azr.executor.sandbox import NAMESPACES, seccomp_filter
-from azr.executor.wire import ALONE, Result, pack_result, unpack_results
+from azr.executor.messages import ALONE, Result, pack, unpack
 
 from .attacks import linux, outcome, still_works
+from .conftest import WITHOUT
 
 # -- agreement with plain Python -----------------------------------------------------------------------------------
 
@@ -136,30 +137,28 @@ def test_bad_limits_are_refused(limits):
         Executor(**limits)
 
 
-# -- the wire ------------------------------------------------------------------------------------------------------
+# -- what a child says ---------------------------------------------------------------------------------------------
 
 
 @given(st.binary(max_size=200))
 def test_what_a_hostile_child_writes_is_refused_or_a_result(data):
-    results: list[Result] = []
-    rest = unpack_results(data, results, shared=False, max_bytes=100)
-    assert rest is None or len(rest) <= len(data)
-    assert all(result.code < ALONE and not result.compiled and len(result.text) <= 100 for result in results)
+    try:
+        results, rest = unpack(data, company=False, max_bytes=100)
+    except ValueError:
+        return
+    assert len(rest) <= len(data)
+    assert all(result.code < ALONE and not result.company and len(result.text) <= 100 for result in results)
 
 
-@given(
-    st.lists(
-        st.builds(Result, st.integers(0, ALONE), st.text(max_size=9), st.just(0.5), st.integers(0, 3), st.binary())
-    )
-)
-def test_results_survive_the_wire_in_pieces(results):
-    data = b"".join(pack_result(number, result) for number, result in enumerate(results))
-    got: list[Result] = []
-    rest: bytes | None = b""
+@given(st.lists(st.builds(Result, st.integers(0, ALONE), st.text(max_size=9), st.booleans(), seconds=st.just(0.5))))
+def test_results_survive_in_pieces(results):
+    data = b"".join(map(pack, results))
+    got, rest = [], b""
     for i in range(0, len(data), 7):
-        rest = unpack_results(rest + data[i : i + 7], got, shared=True, max_bytes=1000)
+        found, rest = unpack(rest + data[i : i + 7], company=True, max_bytes=1000)
+        got += found
     assert rest == b""
-    assert [tuple(r)[:1] + tuple(r)[2:] for r in got] == [tuple(r)[:1] + tuple(r)[2:] for r in results]
+    assert [result._replace(text="") for result in got] == [result._replace(text="") for result in results]
     assert all(a.text == b.text or "\ufffd" in a.text for a, b in zip(got, results, strict=True))
 
 
@@ -173,12 +172,14 @@ def test_layers_are_named_with_a_reason_where_they_do_not_hold():
 
 
 @linux
-def test_each_layer_can_be_left_out_and_programs_still_run():
-    every = [name for name in sandbox_layers() if name not in ("policy", "separate process")]
-    with Executor(workers=1, wall_seconds=120, without=every) as executor:
-        assert still_works(executor)
-        left_out = {"left out on request", "not needed: started as root"}
-        assert {reason for name, reason in executor.layers().items() if name in every} <= left_out
+@pytest.mark.slow
+def test_without_any_layer_programs_still_run_and_a_worker_that_dies_is_replaced(stripped):
+    bare = stripped(*WITHOUT)
+    assert still_works(bare)
+    assert "holds" not in [bare.layers()[name] for name in (*NAMESPACES, "seccomp filter")]
+    for _ in range(2):
+        bare._crew[0].process.kill()
+        assert still_works(bare)
 
 
 def test_the_filter_is_made_for_known_machines_only():

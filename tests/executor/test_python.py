@@ -1,0 +1,254 @@
+"""What is allowed behaves as in CPython: modules, builtins, codecs, errors, standard streams, the main guard."""
+
+from __future__ import annotations
+
+import ast
+import encodings.aliases
+import io
+import textwrap
+from contextlib import redirect_stderr, redirect_stdout
+
+import pytest
+
+from azr.executor import Executor, Job, Script, Verdict, same_literal
+from azr.executor.policy import IMPORTS
+
+from .attacks import outcome
+
+MORE = {"datetime", "random", "json", "hashlib", "calendar", "time"}
+
+
+@pytest.fixture(scope="module")
+def wide():
+    """An executor with the modules of the code benchmarks."""
+    with Executor(workers=1, wall_seconds=120, cpu_seconds=5, max_output_chars=50_000, policy=IMPORTS | MORE) as wide:
+        yield wide
+
+
+def in_python(program: str) -> str:
+    """What Python itself makes of it; the programs are ours."""
+    space = {"__name__": "__main__"}
+    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+        exec(program, space)
+        return repr(space["f"]())
+
+
+CODECS = f"""
+NAMES = {sorted({*encodings.aliases.aliases.values(), "idna", "punycode", "utf-8-sig", "cp437", "nope", "rot13"})!r}
+def f():
+    out = []
+    for name in NAMES:
+        for text in ("abc", "é", "日本", "\\u20ac"):
+            for errors in ("strict", "replace", "namereplace"):
+                try: out.append(text.encode(name, errors))
+                except Exception as error: out.append(type(error).__name__)
+        for data in (b"abc", b"\\xe9\\xff", "日本".encode()):
+            for errors in ("strict", "replace", "surrogateescape"):
+                try: out.append(data.decode(name, errors))
+                except Exception as error: out.append(type(error).__name__)
+    return out
+"""
+PROGRAMS = {
+    "strptime": """
+        from datetime import datetime
+        def f():
+            out = []
+            for text, pattern in (("2021/02/28", "%Y/%m/%d"), ("2021/02/30", "%Y/%m/%d"), ("x", "%q"), ("+0130", "%z"),
+                                  ("5 May 2020 PM 3", "%d %B %Y %p %I"), ("2020-W05-3", "%G-W%V-%u"), ("UTC", "%Z")):
+                try: out.append(str(datetime.strptime(text, pattern)))
+                except ValueError as error: out.append(str(error))
+            return out, datetime(2020, 1, 2).strftime("%a %A %b %B %c %x %X %j %U"), str(datetime.fromisoformat("2020-01-02"))
+        """,
+    "time": """
+        import time, calendar
+        def f():
+            return time.strptime("2020", "%Y")[:3], time.strftime("%Y %b", time.gmtime(0)), calendar.month(2020, 2)
+        """,
+    "classes": """
+        from __future__ import annotations
+        from dataclasses import dataclass, field, asdict, replace
+        from typing import ClassVar, Generic, NamedTuple, Optional, Protocol, TypedDict, TypeVar, runtime_checkable
+        import abc, collections, enum, functools
+        @dataclass(order=True, frozen=True)
+        class A:
+            x: int
+            y: list[int] = field(default_factory=list, compare=False)
+            z: ClassVar[int] = 3
+        @dataclass(slots=True)
+        class B:
+            a: A
+            b: Optional[str] = None
+        class N(NamedTuple):
+            a: int
+            b: str = "x"
+        class Box(Generic[TypeVar("T")]):
+            def __init__(self, v): self.v = v
+        class D(TypedDict): a: int
+        @runtime_checkable
+        class Goes(Protocol):
+            def go(self) -> int: ...
+        class Goer:
+            def go(self): return 1
+        class Color(enum.Enum):
+            R = 1
+            G = enum.auto()
+        class Base(abc.ABC):
+            @abc.abstractmethod
+            def g(self): ...
+        class K:
+            @functools.cached_property
+            def p(self): return 4
+        def f():
+            try: Base()
+            except TypeError: abstract = True
+            return (repr(A(1, [2])), asdict(B(A(1))), str(replace(A(1), x=5)), str(N(1)), N(1)._asdict(), Box[int](3).v,
+                    D(a=1), isinstance(Goer(), Goes), isinstance(3, Goes), str(Color.R), [c.name for c in Color], abstract,
+                    K().p, A(1) < A(2), str(Optional[int]), str(collections.namedtuple("P", "x y")(1, 2)))
+        """,
+    "types and attributes": """
+        class A: pass
+        class B(A): pass
+        def f():
+            out = [isinstance(A, type), isinstance(5, type), isinstance(5, (type, int)), type(A) is type, type(5) is int]
+            out += [type(type) is type, issubclass(B, A), str(type), repr(type(A)), type(A()).__name__, callable(type)]
+            out += [str(type[int]), hasattr(5, "real"), hasattr(5, "foo"), hasattr([], "__iter__"), hasattr(5, "__foo__")]
+            out += [getattr(5, "foo", 7), getattr(5, "__foo__", None), getattr([1], "__len__")(), [*map(type, (1, "a"))] == [int, str]]
+            for wrong in (lambda: getattr(5, "foo"), lambda: nope, lambda: getattr(5, 3), lambda: "a".encode("nope")):
+                try: wrong()
+                except Exception as error: out.append(type(error).__name__)
+            match int:
+                case type(): out.append("a class")
+            return out
+        """,
+    "sys": """
+        import sys
+        def f():
+            print("debug", file=sys.stderr)
+            sys.stdout.write("more")
+            print("x", flush=True)
+            sys.set_int_max_str_digits(0)
+            digits = len(str(10**6000)), int("9" * 5000) % 7
+            sys.set_int_max_str_digits(4300)
+            try: str(10**6000)
+            except ValueError as error: limit = type(error).__name__
+            return digits, limit, sys.maxunicode, sys.getsizeof([]), sys.version_info[:2], sys.platform, sys.exc_info()[0]
+        """,
+    "other modules": r"""
+        import array, cmath, copy, decimal, fractions, hashlib, json, queue, random, re, statistics, string, textwrap
+        def f():
+            out = [re.sub(r"(?P<a>\w)\N{BULLET}?", lambda m: m["a"] * 2, "ab"), string.Template("$a").substitute(a=1)]
+            out += [textwrap.fill("aa " * 30, 20), statistics.NormalDist(1, 2).cdf(1.5), statistics.quantiles([1, 2, 3])]
+            with decimal.localcontext() as context:
+                context.prec = 5
+                out.append(str(decimal.Decimal(1) / 3))
+            out += [f"{decimal.Decimal('12345.6'):,.2f} {decimal.Decimal('1234.5'):n}", random.Random(1).sample(range(100), 5)]
+            out += [hashlib.new(name, b"a").hexdigest() for name in ("md5", "sha1", "sha256", "sha3_256", "blake2b")]
+            out += [hashlib.pbkdf2_hmac("sha256", b"a", b"b", 3), json.loads(json.dumps({"a": [1, None, 2.5]}, indent=1))]
+            for wrong in (lambda: json.loads("{"), lambda: hashlib.new("nope"), lambda: queue.Queue().get_nowait()):
+                try: wrong()
+                except Exception as error: out.append(type(error).__name__ + str(error))
+            out += [copy.deepcopy({1: array.array("i", [1])})[1].tolist(), str(copy.deepcopy(fractions.Fraction(1, 3)))]
+            return out + [str(cmath.sqrt(-1)), "ǆ".title() + "ß".casefold(), f"{12345:>10,}", "\N{GREEK SMALL LETTER ALPHA}"]
+        """,
+    "what does not exist": """
+        def f():
+            out = []
+            try: from math import nope
+            except ImportError as error: out.append(type(error).__name__)
+            try: __; ___
+            except NameError as error: out.append(type(error).__name__)
+            return out
+        """,
+}
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_a_program_gives_what_python_gives(wide, name):
+    program = textwrap.dedent(PROGRAMS[name])
+    assert ast.literal_eval(wide.run(Job(program, "")).output) == ast.literal_eval(in_python(program))
+
+
+def test_every_codec_works(wide):
+    execution = wide.run(Job(CODECS, ""))
+    assert execution.ok
+    assert same_literal(execution.output, in_python(CODECS))
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "f = lambda x: x + 1",
+        "from functools import partial\nfrom operator import add\nf = partial(add, 1)",
+        "class A:\n    def __call__(self, x): return x + 1\nf = A()",
+        "class A:\n    @staticmethod\n    def g(x): return x + 1\nf = A.g",
+        "class f(int):\n    def __new__(cls, x): return x + 1",
+        "def g(x): return x + 1\nf = g",
+        "if True:\n    def f(x): return x + 1\nelse: f = None",
+        "def make():\n    global f\n    def f(x): return x + 1\nmake()",
+        "for f in [lambda x: x + 1]: pass",
+        "f, g = (lambda x: x + 1), 2",
+        "from functools import cache\n@cache\ndef f(x): return x + 1",
+        "import math\nfrom math import comb\nf = lambda x: comb(x + 1, 1)",
+    ],
+)
+def test_any_way_of_binding_the_name_is_a_function(executor, program):
+    assert outcome(executor.run(Job(program, "41"))) == (Verdict.OK, "42")
+
+
+def test_an_imported_function_and_none_at_all(executor):
+    assert executor.run(Job("from math import floor as f", "2.5")).output == "2"
+    assert outcome(executor.run(Job("import math as f", "2.5"))) == (Verdict.EXCEPTION, "TypeError")
+    assert outcome(executor.run(Job("f = None", "1"))) == (Verdict.EXCEPTION, "TypeError")
+    assert outcome(executor.run(Job("def g(x): return x", "1"))) == (Verdict.REJECTED, "no function f")
+
+
+TRIPLE = "def triple(n):\n    return 3 * n"
+GUARD = "\nif __name__ == '__main__':\n    "
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        TRIPLE,
+        TRIPLE.replace("return", "print('triple of', n, 'x' * 3000)\n    return"),
+        "import sys\n" + TRIPLE.replace("return", "print(n, file=sys.stderr); sys.stdout.write('y' * 5000)\n    return"),
+        TRIPLE + GUARD + "print(triple(int(input('n = '))))",
+        TRIPLE + GUARD + "import sys\n    sys.exit(triple(1))",
+        TRIPLE + GUARD + "while True: pass",
+        "triple = lambda n: eval('3 * n')",
+        "def triple(n): return eval('k * n + x', {'n': n, 'k': 3}, {'x': 0})",
+    ],
+)
+def test_output_and_the_main_guard_decide_nothing_under_tests(wide, program):
+    assert wide.run(Script(program, tests="for n in range(200): assert triple(n) == 3 * n")).ok
+    wrong = program.replace("3 *", "4 *").replace("'k': 3", "'k': 4")
+    assert outcome(wide.run(Script(wrong, tests="assert triple(2) == 6"))) == (Verdict.EXCEPTION, "AssertionError")
+
+
+def test_a_main_program_runs_its_guard_reads_and_prints(executor):
+    main = TRIPLE + GUARD + "print(triple(int(input('n = '))))"
+    assert executor.run(Script(main, stdin="7\n")).output == "n = 21\n"
+    assert outcome(executor.run(Script(main))) == (Verdict.EXCEPTION, "EOFError")
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("().__class__", "AttributeError"),
+        ("__import__('os')", "NameError"),
+        ("open('x')", "NameError"),
+        ("[g.gi_frame for g in [(i for i in [1])]]", "AttributeError"),
+        ("getattr(1, '__cl' + 'ass__')", "AttributeError"),
+        ("exec('1')", "NameError"),
+        ("x = 1", "SyntaxError"),
+        ("import os", "SyntaxError"),
+        ("(", "SyntaxError"),
+        ("type('A', (), {})", "TypeError"),
+    ],
+)
+def test_eval_gives_a_script_nothing_else(executor, text, error):
+    for call in (f"eval({text!r})", f"eval({text!r}, {{}})", f"[*map(eval, [{text!r}])]"):
+        assert outcome(executor.run(Script(f"x = {call}"))) == (Verdict.EXCEPTION, error)
+    cheat = "class D(dict):\n    def setdefault(self, *x): pass\n"
+    assert outcome(executor.run(Script(f"{cheat}x = eval({text!r}, D())"))) == (Verdict.EXCEPTION, error)
+    assert outcome(executor.run(Job(f"def f(): return eval({text!r})", ""))) == (Verdict.REJECTED, "name eval")
