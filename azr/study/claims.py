@@ -34,6 +34,8 @@ LEAST_SEEDS = 3
 QUARTER = 0.25
 """The share of self-play's own effect that a margin is."""
 SELFPLAY = "selfplay"
+METHODS = (BASE, SELFPLAY, "frozen", "half", curriculum.NULL, "sft-full", "rlvr-full", "selfplay-full")
+"""What claims are about."""
 
 
 class NotMeasuredError(Exception):
@@ -132,13 +134,16 @@ CLAIMS = _read_claims()
 """All of them, in the order in which they are reported."""
 
 
-def claims_table(frames: Mapping[str, pd.DataFrame], verdicts: bool = True) -> pd.DataFrame:
+def claims_table(
+    frames: Mapping[str, pd.DataFrame], verdicts: bool = True, claims: Sequence[Claim] = CLAIMS
+) -> pd.DataFrame:
     """Every claim's contrasts, for each model that the frames have.
 
     Args:
         frames: test, validation, entropy, curriculum, proposals and sparsity (``azr.study.collect``); what is not there
             is not tested.
         verdicts: False for a study whose numbers only show that it runs.
+        claims: all, or some of them.
 
     Returns:
         model, id, part, question, paper, statistic, rule, unit, confirmatory, estimate, low, high, side_low, side_high
@@ -151,7 +156,7 @@ def claims_table(frames: Mapping[str, pd.DataFrame], verdicts: bool = True) -> p
     for model in models:
         own = {name: frame[frame["model"] == model] for name, frame in frames.items()}
         tables, placebo = Tables(own), Tables(with_base_in_place(own))
-        rows += [{"model": model} | row for claim in CLAIMS for row in _rows_of(claim, tables, placebo)]
+        rows += [{"model": model} | row for claim in claims for row in _rows_of(claim, tables, placebo)]
     table = pd.DataFrame(rows)
     first = table["confirmatory"] & (table["model"] == models[0]) & ~table.duplicated(["model", "id"])
     adjusted = pd.Series(holm(table.loc[first, "p"]), index=table.loc[first, "id"])
@@ -195,7 +200,7 @@ def _passed(test: pd.DataFrame) -> pd.DataFrame:
     """K is half the samples that both self-play and the base have after training: 128 of 256."""
     main = at_end(test[test["method"].isin([SELFPLAY, BASE])])
     large = f"pass@{passk.powers_to(main['n'].min() // 2)[-1]}"
-    table = accuracy.contrasts(test, [BASE], ["pass@1", large])
+    table = accuracy.contrasts(main, [BASE], ["pass@1", large])
     return table.assign(quantity=table["quantity"].replace(large, "pass@K"))
 
 
@@ -210,8 +215,12 @@ def _entropies(prompts: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([entropy.changes(last), entropy.contrasts(last, SELFPLAY)], ignore_index=True)
 
 
+def _orders(tensors: pd.DataFrame) -> pd.DataFrame:
+    return sparsity.contrasts(sparsity.runs(sparsity.of_definition(at_end(tensors))))
+
+
 def _residuals(tensors: pd.DataFrame) -> pd.DataFrame:
-    last = at_end(sparsity.of_definition(sparsity.runs(tensors)))
+    last = sparsity.runs(sparsity.of_definition(at_end(tensors)))
     return means(last[["model", "method", "seed"]].assign(value=last["residual"]))
 
 
@@ -225,7 +234,7 @@ SOURCES: dict[str, tuple[str, str, Callable[[pd.DataFrame], pd.DataFrame]]] = {
     "validation": ("validation", "pass@k", accuracy.contrasts),
     "ρ": ("curriculum", "ρ", _trends),
     "entropy": ("entropy", "nats a token", _entropies),
-    "sparsity": ("sparsity", "sparsity", lambda tensors: sparsity.contrasts(sparsity.runs(tensors))),
+    "sparsity": ("sparsity", "sparsity", _orders),
     "residual": ("sparsity", "sparsity", _residuals),
     "proposals": ("proposals", "share", lambda frame: differences(rewards.shapes(frame), SELFPLAY, ["quantity"])),
     "leash": ("test", "slope", _slopes),
@@ -242,7 +251,7 @@ class Tables(Frames):
             name, _, table = SOURCES[source]
             if name not in frames or frames[name].empty:
                 raise NotMeasuredError(name)
-            return table(frames[name])
+            return table(frames[name][frames[name]["method"].isin(METHODS)])
 
         super().__init__(list(SOURCES), read)
 

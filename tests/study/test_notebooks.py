@@ -12,12 +12,13 @@ from azr.study import notebooks
 from azr.study.notebooks import NotebookError, choose, run_notebooks
 from azr.study.report import write_report
 
+KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 
 
 def write(path: Path, *cells) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    nbformat.write(new_notebook(cells=list(cells), metadata={"kernelspec": {"name": "python3"}}), path)
+    nbformat.write(new_notebook(cells=list(cells), metadata={"kernelspec": KERNEL}), path)
 
 
 def test_numbers_choose_notebooks_in_their_order():
