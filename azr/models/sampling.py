@@ -4,8 +4,8 @@
     sample(model, tokenizer, ["input 1\\n"] * 4, decoding, streams=[(0, 0, i) for i in range(4)])
 
 Each row draws from a random stream of its own, so a completion does not depend on what is sampled beside it (but for
-rounding). A prompt is read once for all its samples, keys and values are written in place, and where responses have
-ended waiting ones take their place. Left out: penalties, beams, models with a recurrent state, vLLM.
+rounding). A prompt is read once for the samples of it that begin together, keys and values are written in place, and
+where responses have ended others begin. Left out: penalties, beams, models with a recurrent state, vLLM.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from transformers import Cache, DynamicCache, DynamicLayer, PreTrainedModel, Pre
 
 READ = 32
 """Prompts that are read in one forward pass."""
+ENDED, FREE = 1 / 8, 1 / 2
+"""Shares of a batch: of its rows, which leave it together; of its slots, which are filled together."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +66,8 @@ def end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> fr
     """All tokens at which a response ends: of the model, its generation config, its tokenizer, its chat's turns."""
     ends = {tokenizer.eos_token_id}
     for config in (model.config.get_text_config(), model.generation_config):
-        own = config.eos_token_id
-        ends.update(own if isinstance(own, list | tuple) else [own])
+        named = config.eos_token_id
+        ends.update(named if isinstance(named, list) else [named])
     if tokenizer.chat_template:
         turns = [{"role": "user", "content": "question"}, {"role": "assistant", "content": "the-whole-answer"}]
         rest = tokenizer.apply_chat_template(turns, tokenize=False).rpartition("the-whole-answer")[2].lstrip()
@@ -104,7 +106,7 @@ def sample_ids(
 
     Args:
         model: any causal model whose state is a cache of keys and values, in evaluation mode.
-        prompts: token ids, at least one each; equal ones are read once.
+        prompts: token ids, at least one each.
         decoding: temperature, top-p, the longest response, and how many rows are sampled side by side.
         streams: a name for the random stream of each row: integers of at least 0, equally many for all.
         ends: tokens that end a response.
@@ -112,17 +114,17 @@ def sample_ids(
     Returns:
         token ids, in the order of ``prompts``.
     """
-    waiting = sorted(range(len(prompts)), key=lambda i: (len(prompts[i]), prompts[i], -i))  # the longest leave first
+    waiting = sorted(range(len(prompts)), key=lambda i: (len(prompts[i]), prompts[i], -i))  # the longest begin
     responses: list[list[int]] = [[] for _ in prompts]
-    batch = _Batch(model, decoding, ends, min(decoding.chunk, len(prompts)))
-    while waiting or batch.alive.any():
-        free = len(batch.alive) - int(batch.alive.sum())
-        taken = [waiting.pop() for _ in range(min(len(waiting), free))]
-        if taken:
-            batch.enter(taken, [prompts[i] for i in taken], [streams[i] for i in taken])
-        batch.close_ranks()
-        for slot in batch.run():
-            responses[batch.row[slot]] = batch.tokens[slot, : batch.drawn[slot]].tolist()
+    slots = min(decoding.chunk, len(prompts))
+    batch = _Batch(model, decoding, ends, slots)
+    while waiting or batch.rows:
+        free = slots - batch.rows
+        if waiting and free >= FREE * slots:
+            begin = [waiting.pop() for _ in range(min(len(waiting), free))]
+            batch.enter(begin, [prompts[i] for i in begin], [streams[i] for i in begin])
+        for row, ids in batch.run():
+            responses[row] = ids
     return responses
 
 
@@ -133,7 +135,9 @@ class _Layer(DynamicLayer):
         super().__init__()
         self.batch, self.keys, self.values, self.is_initialized = batch, keys, values, True
 
-    def update(self, key_states: torch.Tensor, value_states: torch.Tensor, *args: object, **kwargs: object):
+    def update(
+        self, key_states: torch.Tensor, value_states: torch.Tensor, *args: object, **kwargs: object
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Write those of one token [rows, heads, 1, size], and return all that the batch looks at."""
         rows, begin, end = self.batch.rows, self.batch.begin, self.batch.end
         self.keys[:rows, :, end] = key_states[:, :, 0]
@@ -141,120 +145,128 @@ class _Layer(DynamicLayer):
         return self.keys[:rows, :, begin : end + 1], self.values[:rows, :, begin : end + 1]
 
     def get_seq_length(self) -> int:
+        """How many tokens a row is taken to have, its padding included."""
         return self.batch.end - self.batch.begin
 
 
 class _Batch:
-    """Rows that are sampled side by side, in slots: all have their last token in the same column of the cache.
+    """Rows that are sampled side by side, in the first ``rows`` of all slots.
 
-    A slot whose response has ended is sampled on, unused, until another row takes it; the slots in use are the first
-    ``rows``, and of the columns those from ``begin`` to before ``end``.
+    All have their latest token in the same column of the cache, the last before ``end``, and none reaches back before
+    ``begin``; what lies there in other rows is masked. So windows of attention are those of the tokens.
     """
 
     def __init__(self, model: PreTrainedModel, decoding: Decoding, ends: frozenset[int], slots: int) -> None:
         self.model, self.decoding, self.ends = model, decoding, np.array(sorted(ends))
-        self.accepted = set(inspect.signature(model.forward).parameters)
+        self.accepted = inspect.signature(model.forward).parameters.keys()
         self.rows = self.begin = self.end = self.capacity = 0
-        self.cache: Cache | None = None
-        most = decoding.max_new_tokens
-        self.alive = np.zeros(slots, bool)
         self.row, self.length, self.drawn = np.zeros((3, slots), int)
-        self.tokens, self.uniforms = np.zeros((slots, most), int), np.zeros((slots, most))
+        self.tokens = np.zeros((slots, decoding.max_new_tokens), int)
+        self.uniforms = np.zeros((slots, decoding.max_new_tokens))
         self.logits = torch.zeros(slots, 0)
+        self.cache: Cache | None = None
 
     def enter(self, rows: list[int], prompts: list[list[int]], streams: list[tuple[int, ...]]) -> None:
-        """New rows take free slots; equal prompts come one after the other and are read once."""
-        slots = np.flatnonzero(~self.alive)[: len(rows)]
-        self.alive[slots], self.row[slots], self.drawn[slots] = True, rows, 0
-        self.length[slots] = [len(prompt) for prompt in prompts]
+        """New rows take the next slots; equal prompts come one after the other and are read once."""
+        slots = np.arange(self.rows, self.rows + len(rows))
+        self.rows += len(rows)
+        self.row[slots], self.length[slots], self.drawn[slots] = rows, list(map(len, prompts)), 0
         for slot, stream in zip(slots, streams, strict=True):
             self.uniforms[slot] = np.random.default_rng(stream).random(self.decoding.max_new_tokens)
-        self.rows = max(self.rows, int(slots[-1]) + 1)
         distinct = [(prompt, len(list(group))) for prompt, group in groupby(prompts)]
         for start in range(0, len(distinct), READ):
             block = distinct[start : start + READ]
             copies = np.repeat(np.arange(len(block)), [count for _, count in block])
-            own, slots = slots[: len(copies)], slots[len(copies) :]
-            self._read([prompt for prompt, _ in block], torch.from_numpy(copies), own)
+            self._read([prompt for prompt, _ in block], torch.from_numpy(copies), slots[: len(copies)])
+            slots = slots[len(copies) :]
+        self._look()
 
     def _read(self, prompts: list[list[int]], copies: torch.Tensor, slots: np.ndarray) -> None:
-        """Compute keys, values and next logits of prompts, and write the ``copies`` of them into ``slots``."""
+        """Keys, values and next logits of prompts, of which ``copies`` [slots] go to ``slots``."""
         width = max(map(len, prompts))
-        ids, mask = (torch.tensor(rows, device=self.model.device) for rows in (
-            [[0] * (width - len(row)) + row for row in prompts], [[0] * (width - len(row)) + [1] * len(row) for row in prompts]))
-        cache = DynamicCache()
-        logits = self._forward(ids, mask, (mask.cumsum(1) - 1).clamp(min=0), cache)
+        mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in prompts], device=self.model.device)
+        ids = torch.tensor([[0] * (width - len(row)) + row for row in prompts], device=self.model.device)
+        read = DynamicCache()
+        logits = self._forward(ids, mask, (mask.cumsum(1) - 1).clamp(min=0), read)
         if self.cache is None:
-            self.cache = Cache(layers=[_Layer(self, layer.keys[:0], layer.values[:0]) for layer in cache.layers])
-            self.logits = logits.new_zeros(len(self.alive), logits.shape[1])
+            self.cache = Cache(layers=[_Layer(self, layer.keys[:0], layer.values[:0]) for layer in read.layers])
+            self.logits = logits.new_zeros(len(self.row), logits.shape[1])
             self._lay_out()
         self.logits[slots] = logits[copies]
-        for ours, read in zip(self.cache.layers, cache.layers, strict=True):
-            ours.keys[slots, :, self.end - width : self.end] = read.keys[copies]
-            ours.values[slots, :, self.end - width : self.end] = read.values[copies]
-
-    def close_ranks(self) -> None:
-        """Move the last rows to where others have ended, look at no more columns than needed, make room for more."""
-        live = np.flatnonzero(self.alive)
-        holes, movers = np.flatnonzero(~self.alive[: len(live)]), live[live >= len(live)]
-        layers = [tensor for layer in self.cache.layers for tensor in (layer.keys, layer.values)]
-        if len(holes):
-            for state in (self.alive, self.row, self.length, self.drawn, self.tokens, self.uniforms, self.logits, *layers):
-                state[holes] = state[movers]
-            self.alive[len(live) :] = False
-        self.rows = len(live)
-        if self.end == self.capacity:
-            self._lay_out()
-        self.begin = self.end - int(self.length[: self.rows].max())
-        columns = np.arange(self.capacity)
-        self.mask = torch.from_numpy((columns >= self.end - self.length[: self.rows, None]).astype(int)).to(self.model.device)
-
-    def _lay_out(self) -> None:
-        """Move everything to the left into fresh columns, with room for more behind."""
-        width = int(self.length[: self.rows].max())
-        kept = min(width, self.end)
-        capacity = width + max(32, width // 2)
-        for layer in self.cache.layers:
-            for name in ("keys", "values"):
-                old = getattr(layer, name)
-                new = old.new_zeros(len(self.alive), old.shape[1], capacity, old.shape[3])
-                new[: len(old), :, width - kept : width] = old[:, :, self.end - kept : self.end]
-                setattr(layer, name, new)
-        self.end, self.capacity = width, capacity
+        for ours, new in zip(self.cache.layers, read.layers, strict=True):
+            ours.keys[slots, :, self.end - width : self.end] = new.keys[copies]
+            ours.values[slots, :, self.end - width : self.end] = new.values[copies]
 
     def _forward(self, ids: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor, cache: Cache) -> torch.Tensor:
         """Logits [rows, vocabulary] behind the last tokens of ``ids`` [rows, tokens]."""
         optional = {"position_ids": positions, "logits_to_keep": 1}
         settings = {name: value for name, value in optional.items() if name in self.accepted}
-        output = self.model(ids, attention_mask=mask, past_key_values=cache, use_cache=True, **settings)
-        return output.logits[:, -1]
+        return self.model(ids, attention_mask=mask, past_key_values=cache, use_cache=True, **settings).logits[:, -1]
 
-    def run(self) -> np.ndarray:
-        """Draw tokens until an eighth of the rows has ended or there is no column left; the slots that have ended."""
-        rows, device = np.arange(self.rows), self.model.device
+    def run(self) -> list[tuple[int, list[int]]]:
+        """Draw tokens until a share of the rows has ended or no column is left; the rows that ended and their ids."""
+        slots, most, device = np.arange(self.rows), self.decoding.max_new_tokens, self.model.device
+        alive = np.ones(self.rows, bool)
         while True:
-            at = np.minimum(self.drawn[: self.rows], self.decoding.max_new_tokens - 1)
-            uniforms = torch.from_numpy(self.uniforms[rows, at]).to(device)
-            drawn = _draw(self.logits[: self.rows], uniforms, self.decoding)
-            tokens = drawn.cpu().numpy()
-            alive = self.alive[: self.rows]
-            self.tokens[rows[alive], self.drawn[rows[alive]]] = tokens[alive]
-            self.drawn[: self.rows] += alive
-            alive &= ~np.isin(tokens, self.ends) & (self.drawn[: self.rows] < self.decoding.max_new_tokens)
+            at = np.minimum(self.drawn[slots], most - 1)
+            uniforms = torch.from_numpy(self.uniforms[slots, at]).to(device)
+            new = draw(self.logits[: self.rows], uniforms, self.decoding)
+            tokens = new.cpu().numpy()
+            self.tokens[slots[alive], at[alive]] = tokens[alive]
+            self.drawn[slots] += alive
+            alive &= ~np.isin(tokens, self.ends) & (self.drawn[slots] < most)
             if not alive.any():
                 break
-            positions = torch.from_numpy(self.length[: self.rows, None]).to(device)
+            positions = torch.from_numpy(self.length[slots, None]).to(device)
             mask = self.mask[:, self.begin : self.end + 1]
-            self.logits[: self.rows] = self._forward(drawn[:, None], mask, positions, self.cache)
-            self.length[: self.rows] += 1
+            self.logits[slots] = self._forward(new[:, None], mask, positions, self.cache)
+            self.length[slots] += 1
             self.end += 1
-            if self.end == self.capacity or 8 * (self.rows - alive.sum()) >= self.rows:
+            if self.end == self.capacity or np.mean(alive) <= 1 - ENDED:
                 break
-        return np.flatnonzero(~self.alive[: self.rows])
+        ended = [(int(self.row[i]), self.tokens[i, : self.drawn[i]].tolist()) for i in np.flatnonzero(~alive)]
+        self._close_ranks(alive)
+        return ended
+
+    def _close_ranks(self, alive: np.ndarray) -> None:
+        """The last rows take the slots of those that have ended."""
+        self.rows = int(alive.sum())
+        holes = np.flatnonzero(~alive[: self.rows])
+        movers = self.rows + np.flatnonzero(alive[self.rows :])
+        cached = [states for layer in self.cache.layers for states in (layer.keys, layer.values)]
+        for states in (self.row, self.length, self.drawn, self.tokens, self.uniforms, self.logits, *cached):
+            states[holes] = states[movers]
+        if self.rows and self.end == self.capacity:
+            self._lay_out()
+        if self.rows:
+            self._look()
+
+    def _lay_out(self) -> None:
+        """Move what is needed to the left ends of new tensors, with room for more tokens behind."""
+        width = int(self.length[: self.rows].max())
+        kept, self.capacity = min(width, self.end), width + max(32, width // 2)
+        for layer in self.cache.layers:
+            for name in ("keys", "values"):
+                old = getattr(layer, name)
+                new = old.new_zeros(len(self.row), old.shape[1], self.capacity, old.shape[3])
+                new[: len(old), :, width - kept : width] = old[:, :, self.end - kept : self.end]
+                setattr(layer, name, new)
+        self.end = width
+
+    def _look(self) -> None:
+        """See to it that each row attends to its own tokens, and all to no more columns than needed."""
+        lengths = torch.from_numpy(self.length[: self.rows]).to(self.model.device)
+        self.begin = self.end - int(lengths.max())
+        columns = torch.arange(self.capacity, device=lengths.device)
+        self.mask = (columns >= self.end - lengths[:, None]).long()
 
 
-def _draw(logits: torch.Tensor, uniforms: torch.Tensor, decoding: Decoding) -> torch.Tensor:
-    """The next token of each row [rows] from logits [rows, vocabulary], by inversion of its cumulative probabilities."""
+def draw(logits: torch.Tensor, uniforms: torch.Tensor, decoding: Decoding) -> torch.Tensor:
+    """The next token of each row [rows] from logits [rows, vocabulary] and numbers in [0, 1) [rows].
+
+    Inverts the cumulative distribution; with top-p below 1 that of the fewest likeliest tokens whose probabilities
+    reach it (Holtzman et al. 2020, nucleus sampling).
+    """
     if decoding.temperature == 0:
         return logits.argmax(-1)
     p = torch.softmax(logits.float() / decoding.temperature, -1)
@@ -263,4 +275,5 @@ def _draw(logits: torch.Tensor, uniforms: torch.Tensor, decoding: Decoding) -> t
         high = high.masked_fill(high.cumsum(-1) - high >= decoding.top_p, 0)
         p = torch.zeros_like(p).scatter(-1, order, high)
     cumulative = p.cumsum(-1, dtype=torch.float64)
-    return torch.searchsorted(cumulative, uniforms[:, None] * cumulative[:, -1:], right=True)[:, 0].clamp(max=p.shape[-1] - 1)
+    found = torch.searchsorted(cumulative, uniforms[:, None] * cumulative[:, -1:], right=True)[:, 0]
+    return found.clamp(max=p.shape[-1] - 1)
