@@ -5,8 +5,8 @@
 torch.Size([2, 3])
 
 At temperature 1 without truncation, the mean of -log pi of the sampled tokens (the paper's estimator) has the same
-expectation and more noise; with top-p, top-k or another temperature it has not, because the logits are then not those of
-the distribution that was sampled from. Left out: running a model (``azr.models.scoring``).
+expectation and more noise; with top-p, top-k or another temperature it has not, because the logits are then not those
+of the distribution that was sampled from. Left out: running a model (``azr.models.scoring``).
 """
 
 from __future__ import annotations

@@ -20,9 +20,6 @@ from azr.metrics.stats import Interval
 if TYPE_CHECKING:
     import pandas as pd
 
-# exp(-40) is below half the spacing of floats under 1: past it, 1 - exp(.) is 1.
-_NEGLIGIBLE = 40.0
-
 
 def pass_at_k(num_samples: ArrayLike, num_correct: ArrayLike, k: int) -> np.ndarray:
     """Unbiased estimate of pass@k, one value a problem: 1 - C(n - c, k) / C(n, k) (arXiv 2107.03374, eq. 1).
@@ -35,44 +32,23 @@ def pass_at_k(num_samples: ArrayLike, num_correct: ArrayLike, k: int) -> np.ndar
     Returns:
         Float array of the shape that n and c broadcast to, in [0, 1]; non-decreasing in k up to rounding.
 
-    The ratio is the product over j < min(c, k) of 1 - max(c, k) / (n - j), summed as logarithms: no factorial, no loss
-    at n = 10^6. A k above n raises ValueError: the data cannot say what more samples would have brought.
+    Raises:
+        ValueError: for a k above n, since the data cannot say what more samples would have brought.
 
     >>> pass_at_k(10, [0, 3, 10], k=5).round(4).tolist()
     [0.0, 0.9167, 1.0]
     """
-    n, c = np.broadcast_arrays(_whole(num_samples, "num_samples"), _whole(num_correct, "num_correct"))
-    if k != int(k) or k < 1:
-        raise ValueError(f"k is {k}; pass@k needs a whole number of at least 1.")
-    k = int(k)
+    n, c = np.broadcast_arrays(np.asarray(num_samples), np.asarray(num_correct))
     if n.size == 0:
         return np.zeros(n.shape)
-    if np.any(c < 0) or np.any(c > n):
-        raise ValueError("num_correct must lie between 0 and num_samples for every problem.")
-    if k > n.min():
-        raise ValueError(
-            f"k is {k} but a problem has only {n.min()} samples; draw more samples or ask for a smaller k."
-        )
-    terms, factor = np.minimum(c, k), np.maximum(c, k)
-    certain = (n - c < k) | (c * (k / n) > _NEGLIGIBLE)
-    terms = np.where(certain, 0, terms)
-    log_miss = np.zeros(n.shape)
-    for j in range(int(terms.max())):
-        active = j < terms
-        log_miss += np.where(active, np.log1p(-np.where(active, factor / (n - j), 0.0)), 0.0)
-    return np.where(certain, 1.0, 0.0 - np.expm1(log_miss))
-
-
-def exact_pass_at_k(p: ArrayLike, k: ArrayLike) -> np.ndarray:
-    """pass@k where the probability p of a right answer is known: 1 - (1 - p)^k, without loss for small p.
-
-    An estimate of p in its place gives too low a value on average, the more so the larger k.
-
-    >>> exact_pass_at_k([0.5, 1e-12], [[1], [3]]).tolist()
-    [[0.5, 1e-12], [0.875, 3e-12]]
-    """
-    with np.errstate(divide="ignore"):  # log(0) = -inf is the right value for p = 1
-        return -np.expm1(np.asarray(k, dtype=float) * np.log1p(-np.asarray(p, dtype=float)))
+    if np.any(c < 0) or np.any(c > n) or np.any(c != np.floor(c)):
+        raise ValueError("num_correct must hold whole numbers between 0 and num_samples.")
+    if k != int(k) or not 1 <= k <= n.min():
+        raise ValueError(f"k is {k}, but a problem has {n.min()} samples; ask for a k from 1 to that, or draw more.")
+    miss = np.ones(n.shape)  # C(n - c, k) / C(n, k) is the product of 1 - k / (n - j) over j < c
+    for j in range(int(c.max())):
+        miss *= np.where(j < c, np.maximum(1 - k / np.maximum(n - j, 1), 0), 1)
+    return 1 - miss
 
 
 @dataclass(frozen=True)
@@ -92,6 +68,11 @@ class Crossing:
     high: float
     """Likewise the upper end; infinite where it stays above 0."""
 
+    @property
+    def crosses(self) -> bool:
+        """Whether both one-sided tests are passed at 5 %."""
+        return self.p <= 0.05
+
 
 def crossing(rows: pd.DataFrame) -> Crossing:
     """Test for a crossing as an intersection of two claims: a gain at the smallest k and a loss at the largest.
@@ -106,7 +87,7 @@ def crossing(rows: pd.DataFrame) -> Crossing:
     >>> import pandas as pd
     >>> rows = [(1, 0.1, 0.05, 0.15, 0.025, 50.0), (64, -0.1, -0.15, -0.05, 0.025, 50.0)]
     >>> found = crossing(pd.DataFrame(rows, columns=["k", "estimate", "low", "high", "se", "df"]))
-    >>> found.k, round(found.low, 1), round(found.high, 1), found.p < 0.05
+    >>> round(found.k, 1), round(found.low, 1), round(found.high, 1), found.p < 0.05
     (8.0, 2.8, 22.6, True)
     """
     rows = rows.sort_values("k")
@@ -129,10 +110,3 @@ def _first_fall(ks: np.ndarray, values: np.ndarray) -> float:
     i = below[0]
     ends = np.log(ks[[i - 1, i]])
     return float(np.exp(np.interp(0, [values[i], max(values[i - 1], 0.0)], ends[::-1])))
-
-
-def _whole(values: ArrayLike, name: str) -> np.ndarray:
-    array = np.asarray(values)
-    if array.size and np.any(array != np.floor(array)):
-        raise ValueError(f"{name} must hold whole numbers.")
-    return array.astype(np.int64)

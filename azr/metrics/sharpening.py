@@ -33,7 +33,6 @@ def sharpening(
     samples: int,
     *,
     within: tuple[float, float] = (0.1, 0.9),
-    level: float = 0.95,
 ) -> Sharpening:
     """Fit logit p' = a + b logit p, with the noise of both taken into account.
 
@@ -44,7 +43,6 @@ def sharpening(
         samples: n behind each p; where p is a mean of scored probabilities, still the number of traces. p enters as
             log((n p + 1/2) / (n (1 - p) + 1/2)), whose bias falls with 1 / n^2 where n p and n (1 - p) are above 2.
         within: problems whose p lies in this range are used.
-        level: coverage.
 
     Returns:
         Sharpening, with intervals over seeds and problems.
@@ -72,6 +70,4 @@ def sharpening(
         per_slope = z * residual / (z * others).mean()
         slopes += (slope + per_slope) / len(x)
         intercepts += (y_mean - slope * x_mean + residual / rows.mean() - x_mean * per_slope) / len(x)
-    return Sharpening(
-        crossed_interval(slopes, level), crossed_interval(intercepts, level), float(chosen.sum(axis=1).mean())
-    )
+    return Sharpening(crossed_interval(slopes), crossed_interval(intercepts), float(chosen.sum(axis=1).mean()))

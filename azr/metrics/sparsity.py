@@ -17,6 +17,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -31,6 +32,14 @@ if TYPE_CHECKING:
 
     from azr.metrics.checkpoints import Checkpoint
 
+DEFINITIONS = {
+    ("float32", "exact"): "w1 = w0",
+    ("float32", "1e-05"): "|w1 - w0| <= 1e-05",
+    ("float32", "relative"): "|w1 - w0| < |w0| / 256",
+    ("bfloat16", "exact"): "w1 = w0, both rounded to bfloat16",
+    ("bfloat16", "1e-05"): "|w1 - w0| <= 1e-05, both rounded to bfloat16",
+}
+"""When an element counts as unchanged, by dtype and tolerance; in bfloat16 ``relative`` would be ``exact``."""
 BF16_THRESHOLD = 1 / 256
 """Half a unit in the last of bfloat16's eight bits, relative to the smallest number with that exponent."""
 _BELOW_THRESHOLD = np.nextafter(np.float32(BF16_THRESHOLD), np.float32(0))
@@ -42,17 +51,16 @@ _TASK = 2**20  # elements: what a thread does at once, and gives back to the sys
 _LAYER = re.compile(r"(?:^|\.)(?:layers|layer|h|blocks|block)\.(\d+)\.")
 
 
-def update_sparsity(before: Checkpoint, after: Checkpoint, tolerance: float = 1e-5) -> pd.DataFrame:
+def update_sparsity(before: Checkpoint, after: Checkpoint) -> pd.DataFrame:
     """Elements of each tensor that training left unchanged, under five definitions.
 
     Args:
         before: state dict, checkpoint folder, or ``.safetensors`` file.
         after: the same, or the folder of an adapter of PEFT, which is merged into ``before`` in float32.
-        tolerance: the absolute one.
 
     Returns:
         One row a tensor and definition: tensor, parameters, dtype (in which both are compared), tolerance (``exact``:
-        equal; ``1e-05``, or the number given: |w1 - w0| <= it; ``relative``: equal or |w1 - w0| < |w0| / 256, in
+        equal; ``1e-05``: |w1 - w0| <= it; ``relative``: equal or |w1 - w0| < |w0| / 256, in
         float32 only, since in bfloat16 it is ``exact``), unchanged (elements), norm (of w1 - w0), base_norm (of w0;
         both Frobenius) and null: the elements that a Gaussian update of the same norm, stored as w1 is, would leave
         unchanged, by one draw. ``attrs["skipped"]`` says which tensors cannot be compared, and why. Tensors that
@@ -66,17 +74,15 @@ def update_sparsity(before: Checkpoint, after: Checkpoint, tolerance: float = 1e
     old, new = open_pair(before, after)
     skipped = {name: why for name in {**old, **new} if (why := _why_not(old.get(name), new.get(name)))}
     pairs = {name: (weight, new[name]) for name, weight in old.items() if name not in skipped}
-    kinds = ("exact", f"{tolerance:g}", "relative")
-    definitions = [("float32", kind) for kind in kinds] + [("bfloat16", kind) for kind in kinds[:2]]
     rows = []
-    for name, sums, sample in _compared(pairs, tolerance):
+    for name, sums, sample in _compared(pairs):
         if not np.isfinite(sums).all():
             skipped[name] = "holds numbers that are not finite"
             continue
         trained, size, (norm, base_norm) = pairs[name][1], math.prod(pairs[name][1].shape), np.sqrt(sums[5:])
         stored = "F32" if trained.factors else trained.dtype
-        null = size * _null(sample, norm / math.sqrt(size), stored, tolerance)
-        for definition, unchanged, expected in zip(definitions, sums[:5], null, strict=True):
+        null = size * _null(sample, norm / math.sqrt(size), stored)
+        for definition, unchanged, expected in zip(DEFINITIONS, sums[:5], null, strict=True):
             rows.append((name, size, *definition, int(unchanged), norm, base_norm, expected))
     if not rows:
         some = next((f"{name} {why}" for name, why in skipped.items()), "both are empty")
@@ -112,8 +118,42 @@ def sparsity_table(frame: pd.DataFrame, by: Literal["layer", "module"] | None = 
     return sums.reset_index()
 
 
+@dataclass(frozen=True)
+class SparsityReport:
+    """What ``azr sparsity`` says of two checkpoints."""
+
+    frame: pd.DataFrame
+    """From ``sparsity_table``, with the definition in words."""
+    skipped: dict[str, str]
+    """Tensors that were not compared, and why."""
+    ranks: pd.DataFrame
+    """From ``effective_ranks``; empty where no adapter was given."""
+
+    def text(self) -> str:
+        """To be printed."""
+        shown = self.frame.drop(columns=["dtype", "tolerance"])
+        lines = [shown.to_string(index=False, float_format="{:.4g}".format)]
+        lines += [f"not compared: {name} {why}" for name, why in self.skipped.items()]
+        if len(self.ranks):
+            rank = self.ranks["effective_rank"]
+            lines.append("A LoRA adapter, merged: do not set these numbers beside those of full fine-tuning.")
+            lines.append(f"effective rank of {len(rank)} updates: mean {rank.mean():.2f} of {self.ranks['rank'].max()}")
+        return "\n".join(lines)
+
+
+def sparsity_report(before: Path, after: Path, by: Literal["layer", "module"] | None = None) -> SparsityReport:
+    """Compare two checkpoints; arguments and errors are those of ``update_sparsity`` and ``sparsity_table``."""
+    frame = update_sparsity(before, after)
+    table = sparsity_table(frame, by)
+    table["unchanged is"] = [DEFINITIONS[key] for key in zip(table["dtype"], table["tolerance"], strict=True)]
+    return SparsityReport(table, frame.attrs["skipped"], effective_ranks(after))
+
+
 def effective_ranks(adapter: str | Path) -> pd.DataFrame:
     """Rank that each update of a LoRA adapter could have, and the one it uses.
+
+    Args:
+        adapter: a folder; of one that is no LoRA adapter the frame is empty.
 
     Returns:
         tensor, rank (columns of B) and effective_rank: exp of the entropy of the singular values of B A, normalised to
@@ -122,7 +162,8 @@ def effective_ranks(adapter: str | Path) -> pd.DataFrame:
     import pandas as pd
 
     rows = []
-    for name, (a, b) in lora_factors(Path(adapter)).items():
+    factors = lora_factors(Path(adapter)) if (Path(adapter) / "adapter_config.json").is_file() else {}
+    for name, (a, b) in factors.items():
         # The singular values of B A are those of the small product of the two triangular factors.
         inner = np.linalg.qr(b.astype(float), "r") @ np.linalg.qr(a.astype(float).T, "r").T
         values = np.linalg.svd(inner, compute_uv=False)
@@ -163,9 +204,7 @@ def _why_not(old: Weight | None, new: Weight | None) -> str:
     return "" if math.prod(old.shape) else "is empty"
 
 
-def _compared(
-    pairs: Mapping[str, tuple[Weight, Weight]], tolerance: float
-) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+def _compared(pairs: Mapping[str, tuple[Weight, Weight]]) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     """Name, sums [7] and sample of each pair, as ``_range_found`` has them, in their order.
 
     By two threads, since NumPy's loops do not hold Python's lock; each works on one range at a time.
@@ -175,7 +214,7 @@ def _compared(
 
     def work(task: tuple[str, int]) -> tuple[np.ndarray, np.ndarray]:
         name, start = task
-        return _range_found(*pairs[name], start, min(start + _TASK, sizes[name]), tolerance)
+        return _range_found(*pairs[name], start, min(start + _TASK, sizes[name]))
 
     with ThreadPoolExecutor(2) as pool:
         results = zip(tasks, pool.map(work, tasks), strict=True)
@@ -184,7 +223,7 @@ def _compared(
             yield name, np.sum(sums, axis=0), np.concatenate(samples)
 
 
-def _range_found(old: Weight, new: Weight, start: int, stop: int, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
+def _range_found(old: Weight, new: Weight, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
     """Of a range of two tensors: sums [7] (``_counts`` [6], squares of the base) and some of the base's elements."""
     stride = math.prod(old.shape) // NULL_DRAWS | 1  # odd: it does not meet the same columns in every row
     arrays, sums, sample = np.empty((4, _BLOCK), dtype=np.float32), np.zeros(7), []
@@ -199,20 +238,20 @@ def _range_found(old: Weight, new: Weight, start: int, stop: int, tolerance: flo
             sums[:5] += last - first
         else:
             new.read(first, last, y)
-            sums[:6] += _counts(scratch, tolerance, old.dtype == new.dtype == "BF16" and new.factors is None)
+            sums[:6] += _counts(scratch, old.dtype == new.dtype == "BF16" and new.factors is None)
     for weight in (old, new):
         weight.release(start, stop)
     return sums, np.concatenate(sample)
 
 
-def _counts(scratch: np.ndarray, tolerance: float, both_rounded: bool = False) -> tuple[float, ...]:
+def _counts(scratch: np.ndarray, both_rounded: bool = False) -> tuple[float, ...]:
     """Elements of two tensors that are equal by each of the five definitions, and the sum of squared changes.
 
     ``scratch`` [4, n], float32, holds the tensors in its first rows. All of it is overwritten, and no such array is
     made, which would take as long as comparing. ``both_rounded``: the numbers are of bfloat16 already.
     """
     x, y, change, other = scratch
-    limit = np.float32(tolerance)
+    limit = np.float32(1e-5)
     flags = np.empty(len(x), dtype=bool)
 
     def within(bound: np.ndarray | np.float32) -> int:
@@ -241,7 +280,7 @@ def _round_to_bfloat16(numbers: np.ndarray, scratch: np.ndarray) -> None:
     np.bitwise_and(bits, 0xFFFF0000, out=bits)
 
 
-def _null(sample: np.ndarray, deviation: float, dtype: str, tolerance: float) -> np.ndarray:
+def _null(sample: np.ndarray, deviation: float, dtype: str) -> np.ndarray:
     """[5], shares of the sample that a Gaussian update of a standard deviation leaves unchanged, by one draw."""
     scratch = np.empty((4, len(sample)), dtype=np.float32)
     scratch[0] = sample
@@ -250,4 +289,4 @@ def _null(sample: np.ndarray, deviation: float, dtype: str, tolerance: float) ->
         _round_to_bfloat16(scratch[1], scratch[2])
     elif dtype == "F16":
         scratch[1] = scratch[1].astype(np.float16)
-    return np.array(_counts(scratch, tolerance)[:5]) / len(sample)
+    return np.array(_counts(scratch)[:5]) / len(sample)

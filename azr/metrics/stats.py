@@ -1,15 +1,11 @@
-"""Intervals over training seeds and problems, paired differences, and the corrections that go with them.
+"""Intervals over training seeds and problems, paired differences, and what goes with them.
 
 A study has S training seeds, M problems and n samples a problem; samples of one problem are not independent evidence.
 Two models answer the same problems, so differences are paired. A handful of seeds gets a t-interval: the percentile
 bootstrap over three seeds covers 0.74 instead of 0.95.
 
->>> import pandas as pd
->>> rows = [("rlvr", s, m, m / 9 + 0.1 * s) for s in (1, 2) for m in range(9)] + [("base", 0, m, m / 9) for m in range(9)]
->>> scores = pd.DataFrame(rows, columns=["method", "seed", "problem", "value"])
->>> row = paired_difference(scores, "rlvr", "base", reference_seed=0).iloc[0]
->>> round(row["estimate"], 3), row["seeds"], row["problems"]
-(0.15, 2, 9)
+>>> crossed_interval([[0.1, 0.3, 0.2], [0.2, 0.3, 0.1]]).p_value(side="greater") < 0.05
+True
 
 Left out: hierarchical Bayesian models, and anything that treats samples of one problem as independent.
 """
@@ -27,7 +23,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Side = Literal["two-sided", "greater", "less"]
-Keys = Sequence[Hashable]
+
+LEVEL = 0.95
+"""Coverage of every interval."""
 
 
 @dataclass(frozen=True)
@@ -56,23 +54,17 @@ class Interval:
         from scipy.special import stdtr
 
         distance = self.estimate - margin
-        if side == "two-sided":
-            distance = -abs(distance)
-        elif side == "greater":
-            distance = -distance
-        if self.se == 0:
-            tail = 0.5 * (1 + np.sign(distance))
-        else:
-            tail = float(stdtr(self.df, distance / self.se))
-        return min(1.0, 2 * float(tail)) if side == "two-sided" else float(tail)
+        towards = {"two-sided": -abs(distance), "greater": -distance, "less": distance}[side]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            scaled = np.divide(towards, self.se) if towards else 0.0
+        return float(stdtr(self.df, scaled)) * (2 if side == "two-sided" else 1)
 
 
-def t_interval(values: ArrayLike, level: float = 0.95) -> Interval:
+def t_interval(values: ArrayLike) -> Interval:
     """Mean over independent units, seeds for instance, with a t-interval of N - 1 degrees of freedom.
 
     Args:
         values: [N], one number a unit; NaN are left out.
-        level: coverage, between 0 and 1.
 
     Returns:
         Interval; ``low``, ``high`` and ``se`` are NaN for a single unit, everything is NaN for none.
@@ -85,16 +77,15 @@ def t_interval(values: ArrayLike, level: float = 0.95) -> Interval:
     x = x[~np.isnan(x)]
     if x.size < 2:
         return Interval(float(x[0]) if x.size else np.nan, np.nan, np.nan, np.nan, 0.0)
-    return _around(float(x.mean()), float(x.var(ddof=1) / x.size), x.size - 1, level)
+    return _around(float(x.mean()), float(x.var(ddof=1) / x.size), x.size - 1)
 
 
-def crossed_interval(values: ArrayLike, level: float = 0.95) -> Interval:
+def crossed_interval(values: ArrayLike) -> Interval:
     """Mean over seeds and problems, with an interval over both.
 
     Args:
         values: [S, M], one number (a paired difference, say) a seed and problem; [M] or S = 1 for one run, where the
-            interval is a t-interval over problems and says nothing about other seeds.
-        level: coverage.
+            interval is a t-interval over problems and says nothing about other seeds; [S, 1] gets one over seeds.
 
     Returns:
         Interval.
@@ -112,82 +103,46 @@ def crossed_interval(values: ArrayLike, level: float = 0.95) -> Interval:
     """
     d = _table(values)
     seeds, problems = d.shape
-    if seeds == 1:
-        return t_interval(d[0], level)
+    if 1 in d.shape:
+        return t_interval(d)
     estimate = float(d.mean())
     v_seed, v_problem, v_rest = _variances(d)
     variance = max(v_seed + v_problem - v_rest, v_seed, v_problem)
     spread = v_seed**2 / (seeds - 1) + v_problem**2 / (problems - 1)
     df = float(np.clip(variance**2 / spread if spread > 0 else 0.0, seeds - 1, seeds + problems - 2))
-    both, alone = _around(estimate, variance, df, level), _around(estimate, v_seed, seeds - 1, level)
+    both, alone = _around(estimate, variance, df), _around(estimate, v_seed, seeds - 1)
     return alone if alone.high > both.high else both
-
-
-def paired_matrix(
-    scores: pd.DataFrame, method: Hashable, reference: Hashable | None, reference_seed: Hashable | None = None
-) -> np.ndarray:
-    """Scores of a method minus those of a reference for the same seed and problem.
-
-    Args:
-        scores: columns method, seed, value, and problem where there are problems.
-        method: its value of the column method.
-        reference: likewise; None for the method's own scores.
-        reference_seed: the one seed of the reference that stands against every seed of the method; None to pair by
-            seed. Where method and reference are the same, the method's seeds are the others.
-
-    Returns:
-        [S, M], over the seeds that both have, in order; M = 1 without a column problem.
-
-    Raises:
-        ValueError: no seed in common, a problem missing in one of them, or a score NaN or given twice.
-    """
-    by_problem = "problem" in scores
-
-    def table(name: Hashable) -> pd.DataFrame:
-        rows = scores[scores["method"] == name]
-        rows = rows if by_problem else rows.assign(problem=0)
-        if rows.duplicated(["seed", "problem"]).any():
-            raise ValueError(f"{name} has several values for a seed and problem; name what tells them apart in `by`.")
-        return rows.pivot(index="seed", columns="problem", values="value")
-
-    own = table(method)
-    if reference is None:
-        return _checked(own, own.to_numpy(), method)
-    other = table(reference)
-    if reference_seed is not None:
-        own = own.drop(index=reference_seed) if method == reference else own
-        other = other.loc[[reference_seed] * len(own)].set_axis(own.index)
-    seeds = own.index.intersection(other.index).sort_values()
-    other = other.reindex(columns=own.columns)
-    return _checked(own, (own.loc[seeds] - other.loc[seeds]).to_numpy(dtype=float), f"{method} and {reference}")
 
 
 def paired_difference(
     scores: pd.DataFrame,
     method: Hashable,
     reference: Hashable | None,
-    by: Keys = (),
-    *,
+    by: Sequence[Hashable] = (),
     reference_seed: Hashable | None = None,
-    level: float = 0.95,
 ) -> pd.DataFrame:
     """Mean paired difference of two methods with its interval over seeds and problems, for each group of rows.
 
     Args:
         scores: tidy: columns method, seed, value, those of ``by``, and problem where there are problems.
         method: its value of the column method.
-        reference: likewise; None for the method's own mean.
+        reference: likewise, paired by seed and problem.
         by: columns whose values make the groups (task type, k, step), in the order of their first rows.
         reference_seed: the one seed of the reference that stands against every seed of the method: the base's.
             ``paired_difference(scores, "base", "base", reference_seed=0)`` is what the untrained base gets.
-        level: coverage.
 
     Returns:
         One row a group: the columns of ``by``, estimate, low, high, se, df (``crossed_interval``; without a column
         problem ``t_interval`` over seeds), seeds, problems (0 without). ``Interval.of(row)`` has its p-values.
 
     Raises:
-        ValueError: as ``paired_matrix``.
+        ValueError: no seed in common, a problem missing for one of the two, or a score NaN or given twice.
+
+    >>> import pandas as pd
+    >>> rows = [("rlvr", 1, "a", 0.5), ("rlvr", 1, "b", 0.9), ("base", 0, "a", 0.25), ("base", 0, "b", 0.65)]
+    >>> scores = pd.DataFrame(rows, columns=["method", "seed", "problem", "value"])
+    >>> float(paired_difference(scores, "rlvr", "base", reference_seed=0)["estimate"].iloc[0])
+    0.25
     """
     import pandas as pd
 
@@ -196,15 +151,46 @@ def paired_difference(
     for key, group in groups:
         matrix = paired_matrix(group, method, reference, reference_seed)
         if "problem" in scores:
-            interval, problems = crossed_interval(matrix, level), matrix.shape[1]
+            interval, problems = crossed_interval(matrix), matrix.shape[1]
         else:
-            interval, problems = t_interval(matrix[:, 0], level), 0
+            interval, problems = t_interval(matrix), 0
         about = dict(zip(by, key, strict=True))
         rows.append(about | asdict(interval) | {"seeds": len(matrix), "problems": problems})
     return pd.DataFrame(rows)
 
 
-def ratio_interval(numerator: ArrayLike, denominator: ArrayLike, level: float = 0.95) -> Interval:
+def mean_interval(
+    scores: pd.DataFrame, method: Hashable, by: Sequence[Hashable] = (), *, level: float = 0.95
+) -> pd.DataFrame:
+    """The rows of ``paired_difference`` for a method's own mean."""
+    return paired_difference(scores, method, None, by)
+
+
+def paired_matrix(
+    scores: pd.DataFrame, method: Hashable, reference: Hashable | None, reference_seed: Hashable | None = None
+) -> np.ndarray:
+    """[S, M], the differences of ``paired_difference`` over the seeds that both have; M = 1 without problems."""
+
+    def table(name: Hashable) -> pd.DataFrame:
+        rows = scores[scores["method"] == name]
+        rows = rows if "problem" in rows else rows.assign(problem=0)
+        return rows.pivot(index="seed", columns="problem", values="value")  # refuses two values of one place
+
+    matrix = table(method)
+    if reference is not None:
+        other = table(reference)
+        if reference_seed is not None:
+            matrix = matrix.drop(index=reference_seed) if method == reference else matrix
+            matrix = matrix - other.loc[reference_seed]
+        else:
+            seeds = matrix.index.intersection(other.index)
+            matrix = matrix.loc[seeds] - other.loc[seeds]
+    if matrix.empty or matrix.isna().to_numpy().any():
+        raise ValueError(f"{method} and {reference} were not measured on the same seeds and problems.")
+    return matrix.to_numpy(dtype=float)
+
+
+def ratio_interval(numerator: ArrayLike, denominator: ArrayLike) -> Interval:
     """Ratio of two means over the same seeds and problems, by the delta method.
 
     A relative change is ``ratio_interval(after - before, before)``; the share of the gap between greedy and sampled
@@ -213,7 +199,6 @@ def ratio_interval(numerator: ArrayLike, denominator: ArrayLike, level: float = 
     Args:
         numerator: [S, M], [M] (one run) or [S, 1] (one number a seed).
         denominator: the same, or what broadcasts to it.
-        level: coverage.
 
     Returns:
         Interval of r = mean(numerator) / mean(denominator): that of the mean of (numerator - r denominator) /
@@ -224,12 +209,10 @@ def ratio_interval(numerator: ArrayLike, denominator: ArrayLike, level: float = 
     0.2
     """
     x, y = np.broadcast_arrays(_table(numerator), _table(denominator))
-    of_mean = crossed_interval if x.shape[1] > 1 else t_interval
-    below = of_mean(y, level)
-    ratio = float(x.mean() / y.mean())
+    ratio, below = float(x.mean() / y.mean()), crossed_interval(y)
     if not (below.low > 0 or below.high < 0):
         return Interval(ratio, np.nan, np.nan, np.nan, below.df)
-    about = of_mean((x - ratio * y) / y.mean(), level)
+    about = crossed_interval((x - ratio * y) / y.mean())
     return Interval(ratio, ratio + about.low, ratio + about.high, about.se, about.df)
 
 
@@ -240,7 +223,6 @@ def bootstrap_interval(
     statistic: Callable[[np.ndarray], float] = np.mean,
     clusters: ArrayLike | None = None,
     num_draws: int = 2000,
-    level: float = 0.95,
 ) -> Interval:
     """Percentile bootstrap of any statistic of one run's observations.
 
@@ -251,7 +233,6 @@ def bootstrap_interval(
         clusters: [N] labels of what is drawn together, for instance the step at which a problem was proposed; None
             if observations are independent. With fewer than about 20 clusters the interval is too narrow.
         num_draws: bootstrap draws.
-        level: coverage.
 
     Returns:
         Interval. Draws on which the statistic is NaN are left out. Over a handful of seeds use ``t_interval``.
@@ -270,7 +251,7 @@ def bootstrap_interval(
     finite = draws[~np.isnan(draws)]
     if finite.size < 2:
         return Interval(float(statistic(table)), np.nan, np.nan, np.nan)
-    low, high = np.quantile(finite, [(1 - level) / 2, (1 + level) / 2])
+    low, high = np.quantile(finite, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Interval(float(statistic(table)), float(low), float(high), float(finite.std(ddof=1)))
 
 
@@ -323,57 +304,48 @@ def seeds_needed(differences: ArrayLike, margin: float = 0.0, *, alpha: float = 
     Args:
         differences: [S, M] of at least two seeds, from ``paired_matrix``.
         margin: what the mean is compared with.
-        alpha: level of the two-sided test; double it for one side.
-        power: probability that the test decides.
+        alpha: as for ``minimum_detectable_difference``.
+        power: likewise.
 
     Returns:
-        The smallest number of seeds, at least 2, whose ``minimum_detectable_difference`` is within the distance; inf
-        where a thousand do not suffice, as where the spread over problems alone is too large: then more problems do.
+        The smallest number of seeds, from 2, whose ``minimum_detectable_difference`` is within the distance; inf where
+        a thousand do not suffice, as where the spread over problems alone is too large: then more problems do.
 
     >>> seeds_needed([[0.0], [1.0], [2.0]])
     10.0
     """
     d = _table(differences)
-    seeds, distance = len(d), abs(float(d.mean()) - margin)
-    v_seed, v_problem, v_rest = _variances(d) if d.shape[1] > 1 else (float(d.var(ddof=1)) / seeds, 0.0, 0.0)
-    of_seeds, of_problems = max(v_seed - v_rest, 0.0) * seeds, max(v_problem - v_rest, 0.0)
-    for number in range(2, 1001):
-        se = np.sqrt((of_seeds + v_rest * seeds) / number + of_problems)
-        if minimum_detectable_difference(se, number - 1, alpha=alpha, power=power) <= distance:
-            return float(number)
+    v_seed, v_problem, v_rest = _variances(d)
+    for seeds in range(2, 1001):
+        se = np.sqrt(max(v_seed, v_rest) * len(d) / seeds + max(v_problem - v_rest, 0.0))
+        if minimum_detectable_difference(se, seeds - 1, alpha=alpha, power=power) <= abs(d.mean() - margin):
+            return float(seeds)
     return float("inf")
 
 
 def _table(values: ArrayLike) -> np.ndarray:
-    """[S, M] without NaN; what has one axis is one seed."""
+    """[S, M]; what has one axis is one seed."""
     x = np.atleast_2d(np.asarray(values, dtype=float))
     if x.ndim != 2 or x.size < 2 or np.isnan(x).any():
-        raise ValueError(
-            f"Values of shape {np.shape(values)}, NaN among them or not, make no table of seeds and problems."
-        )
+        raise ValueError(f"Values of shape {np.shape(values)}, or NaN among them, make no table of seeds and problems.")
     return x
 
 
-def _checked(own: pd.DataFrame, matrix: np.ndarray, what: Hashable) -> np.ndarray:
-    if matrix.size == 0:
-        raise ValueError(f"There is no seed for which {what} were measured.")
-    if np.isnan(matrix).any():
-        raise ValueError(f"A problem was not measured for {what} on each seed; leave it out for all.")
-    return matrix
-
-
 def _variances(d: np.ndarray) -> tuple[float, float, float]:
-    """V_seed, V_problem and V_rest of ``crossed_interval``."""
+    """V_seed, V_problem and V_rest of ``crossed_interval``; the last two are 0 without problems (M = 1)."""
     seeds, problems = d.shape
     seed_means, problem_means = d.mean(axis=1), d.mean(axis=0)
+    v_seed = float(seed_means.var(ddof=1) / seeds)
+    if problems == 1:
+        return v_seed, 0.0, 0.0
     rest = d - seed_means[:, None] - problem_means + d.mean()
     v_rest = float((rest**2).sum() / ((seeds - 1) * (problems - 1)) / (seeds * problems))
-    return float(seed_means.var(ddof=1) / seeds), float(problem_means.var(ddof=1) / problems), v_rest
+    return v_seed, float(problem_means.var(ddof=1) / problems), v_rest
 
 
-def _around(estimate: float, variance: float, df: float, level: float) -> Interval:
+def _around(estimate: float, variance: float, df: float) -> Interval:
     from scipy.special import stdtrit
 
     se = float(np.sqrt(variance))
-    half = float(stdtrit(df, (1 + level) / 2)) * se
+    half = float(stdtrit(df, (1 + LEVEL) / 2)) * se
     return Interval(estimate, estimate - half, estimate + half, se, df)

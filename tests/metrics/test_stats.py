@@ -1,6 +1,7 @@
-"""Intervals: known values, invariances, and coverage in small simulations with a fixed generator."""
+"""Intervals: coverage by simulation, pairing, what placebo and reference seeds mean, Holm, seeds needed."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,12 +10,14 @@ from scipy import stats
 from azr.metrics import (
     Interval,
     bootstrap_interval,
+    crossed_interval,
     holm,
+    mean_interval,
     minimum_detectable_difference,
-    paired_seed_band,
-    paired_seed_interval,
-    percentile_interval,
-    problem_band,
+    paired_difference,
+    paired_matrix,
+    ratio_interval,
+    seeds_needed,
     t_interval,
 )
 
@@ -23,174 +26,187 @@ def rng(seed: int = 0) -> np.random.Generator:
     return np.random.default_rng(seed)
 
 
-def crossed(generator, seeds, problems, sd_seed, sd_problem, sd_rest, points=1) -> np.ndarray:
-    """Differences [S, M, K] of mean zero with independent seed, problem and residual parts."""
-    part = generator.normal
-    seed = part(0, sd_seed, (seeds, 1, points))
-    problem = part(0, sd_problem, (1, problems, points))
-    return seed + problem + part(0, sd_rest, (seeds, problems, points))
+def crossed(generator, seeds, problems, sd_seed, sd_problem, sd_rest):
+    """[S, M] with mean 0 and known components."""
+    return (
+        generator.normal(0, sd_seed, (seeds, 1))
+        + generator.normal(0, sd_problem, (1, problems))
+        + generator.normal(0, sd_rest, (seeds, problems))
+    )
 
 
-def test_t_interval_equals_scipys():
-    x = [0.2, 0.5, 0.1, 0.9]
-    expected = stats.ttest_1samp(x, 0).confidence_interval(0.9)
-    interval = t_interval(x, level=0.9)
-    assert (interval.low, interval.high) == pytest.approx((expected.low, expected.high))
-    assert t_interval(x).p_value() == pytest.approx(stats.ttest_1samp(x, 0).pvalue)
+def scores(**methods: np.ndarray) -> pd.DataFrame:
+    """A tidy frame of methods' tables [S, M]."""
+    rows = [
+        (method, seed, f"p{problem:03}", value)
+        for method, table in methods.items()
+        for seed, row in enumerate(np.atleast_2d(table))
+        for problem, value in enumerate(row)
+    ]
+    return pd.DataFrame(rows, columns=["method", "seed", "problem", "value"])
 
 
-def test_t_interval_of_one_seed_has_no_ends():
-    interval = t_interval([0.4, np.nan])
-    assert interval.estimate == 0.4
-    assert np.isnan([interval.low, interval.high, interval.se]).all()
+def test_t_interval_is_scipys():
+    values = [0.2, 0.5, 0.1, 0.9]
+    ours, theirs = t_interval([*values, np.nan]), stats.ttest_1samp(values, 0)
+    assert (ours.low, ours.high) == pytest.approx(theirs.confidence_interval(0.95))
+    assert ours.p_value() == pytest.approx(theirs.pvalue)
+    assert ours.p_value(side="greater") == pytest.approx(stats.ttest_1samp(values, 0, alternative="greater").pvalue)
+    assert ours.p_value(0.7, side="less") == pytest.approx(stats.ttest_1samp(values, 0.7, alternative="less").pvalue)
+
+
+def test_one_value_has_no_interval_and_none_no_mean():
+    assert t_interval([0.5]).estimate == 0.5
+    assert np.isnan(t_interval([0.5]).low)
     assert np.isnan(t_interval([]).estimate)
 
 
-def test_p_value_agrees_with_the_interval():
+def test_p_value_agrees_with_the_interval_and_without_spread_is_certain():
     interval = t_interval([0.2, 0.5, 0.1, 0.9])
     assert interval.p_value(interval.low) == pytest.approx(0.05)
-    assert Interval(1.0, 1.0, 1.0, 0.0).p_value() == 0.0
-    assert Interval(0.0, 0.0, 0.0, 0.0).p_value() == 1.0
-
-
-def test_problem_band_has_the_standard_error_of_the_mean():
-    values = rng().random((150, 3))
-    band = problem_band(values, rng(), num_draws=4000)
-    assert band.estimate == pytest.approx(values.mean(axis=0))
-    assert band.se == pytest.approx(values.std(axis=0) / np.sqrt(150), rel=0.05)
-    assert np.all(band.low_simultaneous <= band.low)
-    assert np.all(band.high <= band.high_simultaneous)
-
-
-def test_problem_band_of_one_point_is_the_same_pointwise_and_simultaneously():
-    band = problem_band(rng().normal(size=200), rng(), num_draws=4000)
-    assert band.low_simultaneous == pytest.approx(band.low, abs=0.02)
-
-
-def test_simultaneous_band_covers_all_points_pointwise_band_does_not():
-    generator, all_points, each_point = rng(1), 0, 0
-    for _ in range(300):
-        band = problem_band(generator.normal(0, 1, (30, 8)), generator, num_draws=500)
-        all_points += np.all((band.low_simultaneous <= 0) & (band.high_simultaneous >= 0))
-        each_point += np.mean((band.low <= 0) & (band.high >= 0))
-    assert 0.91 < all_points / 300 < 0.98
-    assert 0.93 < each_point / 300 < 0.97
+    assert interval.p_value(interval.low, side="greater") == pytest.approx(0.025)
+    certain = Interval(1.0, 1.0, 1.0, 0.0)
+    assert [certain.p_value(side=side) for side in ("two-sided", "greater", "less")] == [0, 0, 1]
+    assert certain.p_value(margin=1.0) == 1
 
 
 @pytest.mark.parametrize(
     ("seeds", "parts"),
     [(3, (0.0, 0.2, 0.1)), (3, (0.05, 0.2, 0.2)), (3, (0.1, 0.1, 0.1)), (5, (0.02, 0.2, 0.1)), (2, (0.1, 0.1, 0.1))],
 )
-def test_paired_seed_interval_covers_the_truth(seeds, parts):
+def test_crossed_interval_covers_the_truth(seeds, parts):
     generator, hits, trials = rng(2), 0, 500
     for _ in range(trials):
-        interval = paired_seed_interval(crossed(generator, seeds, 60, *parts)[:, :, 0], np.zeros(60), generator)
+        interval = crossed_interval(crossed(generator, seeds, 60, *parts))
         hits += interval.low <= 0 <= interval.high
     assert 0.925 < hits / trials < 0.995
 
 
 def test_a_percentile_bootstrap_over_three_seeds_would_not():
     generator, hits = rng(3), 0
-    for _ in range(300):
-        values = crossed(generator, 3, 60, 0.1, 0.01, 0.01)[:, :, 0]
-        interval = bootstrap_interval(values, generator, num_draws=200)
+    for _ in range(200):
+        interval = bootstrap_interval(crossed(generator, 3, 60, 0.1, 0.01, 0.01), generator, num_draws=100)
         hits += interval.low <= 0 <= interval.high
-    assert hits / 300 < 0.85
+    assert hits / 200 < 0.85
 
 
-def test_paired_seed_interval_is_at_least_as_wide_as_either_source_alone():
-    d = crossed(rng(4), 4, 50, 0.05, 0.2, 0.1)[:, :, 0]
-    interval = paired_seed_interval(d, np.zeros(50), rng())
-    over_seeds = t_interval(d.mean(axis=1))
+def test_crossed_interval_is_at_least_as_wide_as_either_source_alone():
+    d = crossed(rng(4), 4, 50, 0.05, 0.2, 0.1)
+    interval, over_seeds = crossed_interval(d), t_interval(d.mean(axis=1))
     assert interval.high - interval.low >= over_seeds.high - over_seeds.low
     assert interval.se >= d.mean(axis=0).std(ddof=1) / np.sqrt(50)
-    assert interval.p_value(interval.low) == pytest.approx(0.05)
 
 
-def test_control_without_seeds_is_subtracted_from_every_seed():
-    treatment, control = rng().random((3, 20)), rng(1).random(20)
-    one = paired_seed_interval(treatment, control, rng())
-    assert one == paired_seed_interval(treatment, np.tile(control, (3, 1)), rng())
-    assert one.estimate == pytest.approx((treatment - control).mean())
+def test_one_run_has_the_interval_over_its_problems():
+    d = rng().normal(size=80)
+    assert crossed_interval(d) == crossed_interval(d[None]) == t_interval(d)
+    assert crossed_interval(d[:, None]) == t_interval(d)
 
 
-def test_pairing_by_problem_is_what_makes_it_narrow():
-    difficulty = rng().random(100)
-    noise = rng(1).normal(0, 0.02, (2, 3, 100))
-    paired = paired_seed_interval(difficulty + noise[0] + 0.05, difficulty + noise[1], rng())
-    assert paired.low > 0.04
-    unpaired = t_interval(difficulty)
-    assert unpaired.high - unpaired.low > 3 * (paired.high - paired.low)
+@pytest.mark.parametrize("values", [[0.5], [0.5, np.nan], np.zeros((2, 3, 4))])
+def test_what_makes_no_table_is_refused(values):
+    with pytest.raises(ValueError, match="make no table"):
+        crossed_interval(values)
 
 
-def test_one_seed_falls_back_to_problems():
-    d = rng().normal(size=(1, 80, 4))
-    over_problems, band = problem_band(d[0], rng()), paired_seed_band(d, rng())
-    assert np.array_equal(band.low, over_problems.low)
-    assert np.array_equal(band.high_simultaneous, over_problems.high_simultaneous)
+def test_a_difference_is_paired_by_seed_and_problem():
+    difficulty, noise = rng().random(100), rng(1).normal(0, 0.02, (2, 3, 100))
+    frame = scores(rlvr=difficulty + noise[0] + 0.05, sft=difficulty + noise[1]).sample(frac=1, random_state=0)
+    (row,) = paired_difference(frame, "rlvr", "sft").to_dict("records")
+    assert Interval.of(row) == crossed_interval(paired_matrix(frame, "rlvr", "sft"))
+    assert row["estimate"] == pytest.approx((0.05 + noise[0] - noise[1]).mean())
+    assert (row["seeds"], row["problems"]) == (3, 100)
+    assert row["low"] > 0.04
+    assert t_interval(difficulty).high - t_interval(difficulty).low > 3 * (row["high"] - row["low"])
 
 
-def test_band_of_several_points_holds_for_all_of_them():
-    band = paired_seed_band(crossed(rng(), 3, 40, 0.1, 0.1, 0.1, points=6), rng())
-    assert np.all(band.low_simultaneous < band.low)
-    assert np.all(band.high < band.high_simultaneous)
+def test_one_seed_of_the_base_stands_against_every_seed():
+    own, base = rng().random((3, 20)), rng(1).random((4, 20))
+    frame = scores(rlvr=own, base=base)
+    assert paired_matrix(frame, "rlvr", "base", 0) == pytest.approx(own - base[0])
+    assert paired_matrix(frame, "rlvr", "base") == pytest.approx(own - base[:3])  # without it, seed by seed
+    assert paired_matrix(frame, "base", "base", 0) == pytest.approx(base[1:] - base[0])  # what the untrained base gets
 
 
-@pytest.mark.parametrize(
-    ("call", "message"),
-    [
-        (lambda: problem_band([0.5], rng()), "at least two problems"),
-        (lambda: problem_band([0.5, np.nan], rng()), "NaN"),
-        (lambda: paired_seed_interval([0.5, 0.1], [0.5, 0.1], rng()), "treatment must be"),
-        (lambda: paired_seed_interval(np.zeros((2, 5)), np.zeros(2), rng()), "control match"),
-        (lambda: bootstrap_interval(np.zeros((2, 5)), rng(), strata=[1, 2]), "one label for each of 5 problems"),
-        (lambda: holm([0.1, 1.2]), "between 0 and 1"),
-    ],
-)
-def test_what_makes_no_interval_is_refused(call, message):
-    with pytest.raises(ValueError, match=message):
-        call()
+def test_groups_are_rows_in_their_order():
+    tables = {k: {"rlvr": rng(k).random((2, 9)), "base": rng(k + 1).random(9)} for k in (4, 1)}
+    frame = pd.concat(scores(**table).assign(group="deduction", k=k) for k, table in tables.items())
+    rows = paired_difference(frame, "rlvr", "base", by=["group", "k"], reference_seed=0)
+    assert list(rows) == ["group", "k", "estimate", "low", "high", "se", "df", "seeds", "problems"]
+    assert rows["k"].tolist() == [4, 1]
+    assert rows["estimate"].iloc[1] == pytest.approx((tables[1]["rlvr"] - tables[1]["base"]).mean())
+    own = mean_interval(frame, "rlvr", by=["k"])
+    assert own["estimate"].tolist() == pytest.approx([tables[4]["rlvr"].mean(), tables[1]["rlvr"].mean()])
 
 
-def test_bootstrap_keeps_the_sizes_of_the_strata():
-    values, strata = np.array([0.0] * 30 + [1.0] * 10), ["easy"] * 30 + ["hard"] * 10
-    stratified = bootstrap_interval(values, rng(), strata=strata)
-    assert (stratified.low, stratified.high) == (0.25, 0.25)  # all spread was between the strata
-    assert bootstrap_interval(values, rng()).low < 0.25
+def test_without_problems_it_is_over_seeds():
+    frame = pd.DataFrame({"method": ["a"] * 3 + ["b"] * 3, "seed": [0, 1, 2] * 2, "value": [1.0, 2, 4, 0.5, 1, 1]})
+    (row,) = paired_difference(frame, "a", "b").to_dict("records")
+    assert Interval.of(row) == t_interval([0.5, 1, 3])
+    assert (row["seeds"], row["problems"]) == (3, 0)
 
 
-def test_bootstrap_takes_any_statistic_of_the_table():
-    values = rng().random((4, 50))
-    interval = bootstrap_interval(values, rng(), statistic=lambda table: float(np.median(table)), num_draws=300)
-    assert interval.estimate == np.median(values)
-    assert interval.low < interval.estimate < interval.high
+def test_unequal_or_ambiguous_measurements_are_refused():
+    frame = scores(rlvr=rng().random((2, 5)), base=rng().random(5))
+    with pytest.raises(ValueError, match="same seeds and problems"):
+        paired_difference(frame[frame["problem"] != "p000"], "rlvr", "sft")
+    with pytest.raises(ValueError, match="same seeds and problems"):
+        paired_difference(frame.drop(index=0), "rlvr", "base", reference_seed=0)
+    with pytest.raises(ValueError, match="duplicate"):
+        paired_difference(pd.concat([frame, frame]), "rlvr", "base", reference_seed=0)
 
 
-def test_bootstrap_of_a_mean_over_problems_has_its_standard_error():
+def test_ratio_covers_the_truth():
+    generator, hits = rng(5), 0
+    for _ in range(300):
+        before = generator.normal(2, 0.5, 40)
+        after = 0.8 * before + crossed(generator, 4, 40, 0.02, 0.05, 0.1)
+        interval = ratio_interval(after - before, before)
+        hits += interval.low <= -0.2 <= interval.high
+    assert 0.92 < hits / 300 < 0.995
+
+
+def test_ratio_without_a_denominator_has_no_interval():
+    assert ratio_interval([0.2, 0.4, 0.3], [1.0, 2.0, 1.5]).estimate == pytest.approx(0.2)
+    gap = ratio_interval(rng().normal(1, 0.1, 30), rng(1).normal(0.0, 1.0, 30))
+    assert np.isnan([gap.low, gap.high]).all()
+
+
+def test_bootstrap_of_a_mean_has_its_standard_error():
     values = rng().random(200)
     assert bootstrap_interval(values, rng()).se == pytest.approx(values.std() / np.sqrt(200), rel=0.05)
+    means = rng().normal(0, 1, 50)
+    clustered = bootstrap_interval(
+        np.repeat(means, 10), rng(), clusters=[f"step {i}" for i in range(50) for _ in range(10)]
+    )
+    assert clustered.se == pytest.approx(means.std() / np.sqrt(50), rel=0.05)
 
 
-def test_nothing_depends_on_anything_but_the_generator():
-    values = rng().random((3, 40))
-    np.random.seed(1)  # noqa: NPY002 - global state is set on purpose
-    first = (bootstrap_interval(values, rng(7)), paired_seed_interval(values[:1], values[1], rng(7)))
-    np.random.seed(2)  # noqa: NPY002
-    assert first == (bootstrap_interval(values, rng(7)), paired_seed_interval(values[:1], values[1], rng(7)))
-    assert first[0] != bootstrap_interval(values, rng(8))
+def test_bootstrap_draws_whole_clusters_of_any_size():
+    values, labels, draws = np.array([1.0, 5.0, 1.0, 1.0]), ["a", "b", "a", "a"], set()
+    bootstrap_interval(
+        values, rng(), statistic=lambda v: draws.add(tuple(sorted(v))) or v.mean(), clusters=labels, num_draws=50
+    )
+    assert draws == {(1, 1, 1, 5), (1, 1, 1, 1, 1, 1), (5, 5)}
+    with pytest.raises(ValueError, match="at least two"):
+        bootstrap_interval(values, rng(), clusters=["a"] * 4)
 
 
-def test_percentile_interval_leaves_out_undefined_draws():
-    interval = percentile_interval(0.5, np.array([0.0, np.nan, 1.0]))
-    assert (interval.low, interval.high) == pytest.approx((0.025, 0.975))
-    assert np.isnan(percentile_interval(0.5, np.array([np.nan, 1.0])).low)
+def test_bootstrap_leaves_out_undefined_draws_and_depends_on_its_generator_alone():
+    values = rng().random(30)
+    often = bootstrap_interval(values, rng(), statistic=lambda v: v.mean() if v[0] > 0.5 else np.nan, num_draws=200)
+    assert often.low < often.high
+    assert (
+        bootstrap_interval(values, rng(7)) == bootstrap_interval(values, rng(7)) != bootstrap_interval(values, rng(8))
+    )
 
 
 def test_holm_on_the_textbook_example():
     assert holm([0.01, 0.02, 0.03, 0.04]) == pytest.approx([0.04, 0.06, 0.06, 0.06])
     assert holm([0.9, np.nan, 0.6])[[0, 2]].tolist() == [1.0, 1.0]
     assert np.isnan(holm([0.9, np.nan])[1])
-    assert holm([]).size == 0
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        holm([0.1, 1.2])
 
 
 @settings(max_examples=50)
@@ -208,4 +224,18 @@ def test_minimum_detectable_difference_is_found_with_its_power():
     samples = generator.normal(difference, sd, (4000, seeds))
     found = stats.ttest_1samp(samples, 0, axis=1).pvalue < 0.05
     assert found.mean() == pytest.approx(0.8, abs=0.05)
-    assert minimum_detectable_difference(0.02) == pytest.approx(2 * minimum_detectable_difference(0.01))
+
+
+def test_seeds_needed_decide_with_the_power():
+    parts = (0.05, 0.02, 0.05)
+    pilot = crossed(rng(6), 400, 40, *parts)
+    pilot += 0.05 - pilot.mean()
+    number = int(seeds_needed(pilot))
+    found = [crossed_interval(0.05 + crossed(rng(i), number, 40, *parts)).p_value() < 0.05 for i in range(300)]
+    assert 0.75 < np.mean(found) < 0.92
+    assert seeds_needed(pilot, margin=0.04) > number
+
+
+def test_no_number_of_seeds_decides_what_depends_on_problems():
+    pilot = crossed(rng(6), 3, 20, 0.0, 0.5, 0.01) + 0.01
+    assert seeds_needed(pilot, margin=pilot.mean() - 0.01) == np.inf

@@ -1,10 +1,11 @@
-"""Cluster bootstrap and Spearman's rho: scipy as reference, clusters, groups."""
+"""Spearman's rho: scipy as reference, groups, one number a run."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
-from azr.metrics import cluster_interval, spearman, spearman_interval
+from azr.metrics import bootstrap_interval, paired_difference, rank_trends, spearman
 
 
 def rng(seed: int = 0) -> np.random.Generator:
@@ -16,10 +17,10 @@ def test_rho_equals_scipys_with_ties():
     assert spearman(x, y) == pytest.approx(stats.spearmanr(x, y).statistic)
 
 
-def test_rho_of_something_constant_is_nan():
+def test_rho_of_something_constant_is_nan_and_of_something_unmeasured_refused():
     assert np.isnan(spearman([1, 1, 1], [1, 2, 3]))
-    interval = spearman_interval([1, 1, 1], [1, 2, 3], rng(), num_draws=50)
-    assert np.isnan([interval.estimate, interval.low]).all()
+    with pytest.raises(ValueError, match="NaN"):
+        spearman([1, np.nan], [1, 2])
 
 
 def test_rho_within_groups_does_not_see_differences_between_them():
@@ -28,57 +29,43 @@ def test_rho_within_groups_does_not_see_differences_between_them():
     assert spearman(x, y) > 0.9
     assert abs(spearman(x, y, within=group)) < 0.15
     assert spearman(x, -x, within=group) == pytest.approx(-1)
-
-
-def test_a_group_of_one_adds_nothing():
     assert spearman([1, 2, 3, 99], [1, 2, 3, -99], within=["a", "a", "a", "b"]) == pytest.approx(1)
 
 
-def test_interval_is_wider_when_observations_of_a_cluster_move_together():
-    step = np.repeat(np.arange(40), 20)
-    common = np.repeat(rng().normal(0, 1, 40), 20)
-    y = common + rng(1).normal(0, 0.1, 800)
-    alone = spearman_interval(step, y, rng(), num_draws=300)
-    clustered = spearman_interval(step, y, rng(), clusters=step, num_draws=300)
-    assert clustered.estimate == alone.estimate
-    assert clustered.se > 2.5 * alone.se
+def runs(slopes: dict[str, float], seeds: int = 4) -> pd.DataFrame:
+    rows = []
+    for method, slope in slopes.items():
+        for seed in range(seeds):
+            step = np.repeat(np.arange(40), 10)
+            solved = 0.6 + slope * step + rng(seed).normal(0, 0.2, 400)
+            rows.append(pd.DataFrame({"method": method, "seed": seed, "step": step, "solve_rate": solved}))
+    return pd.concat(rows)
 
 
-def test_interval_by_cluster_covers_a_true_rho_of_zero():
-    generator, hits = rng(4), 0
-    step = np.repeat(np.arange(30), 3)
-    for _ in range(100):
-        y = np.repeat(generator.normal(0, 1, 30), 3) + generator.normal(0, 1, 90)
-        interval = spearman_interval(step, y, generator, clusters=step, num_draws=120)
-        hits += interval.low <= 0 <= interval.high
-    assert 0.86 < hits / 100 <= 1
+def test_trends_are_one_number_a_run_and_are_compared_over_seeds():
+    frame = runs({"selfplay": -0.01, "strict": 0.0})
+    frame.iloc[0, 3] = np.nan
+    trends = rank_trends(frame, "step", "solve_rate")
+    assert list(trends) == ["method", "seed", "value", "n"]
+    assert trends["n"].tolist() == [399] + [400] * 7
+    own = frame[(frame["method"] == "strict") & (frame["seed"] == 2)]
+    assert trends["value"].iloc[6] == spearman(own["step"], own["solve_rate"])
+    (row,) = paired_difference(trends, "selfplay", "strict").to_dict("records")
+    assert (row["seeds"], row["problems"]) == (4, 0)
+    assert row["high"] < 0
 
 
-def test_cluster_bootstrap_of_a_mean_has_the_standard_error_of_the_cluster_means():
-    means = rng().normal(0, 1, 50)
-    labels = [f"step {i}" for i in range(50) for _ in range(10)]
-    interval = cluster_interval(np.repeat(means, 10), labels, rng())
-    assert interval.estimate == pytest.approx(means.mean())
-    assert interval.se == pytest.approx(means.std() / np.sqrt(50), rel=0.05)
+def test_a_run_that_does_not_vary_has_no_row():
+    frame = runs({"selfplay": 0.0}, seeds=2)
+    frame.loc[frame["seed"] == 1, "solve_rate"] = 1.0
+    assert rank_trends(frame, "step", "solve_rate")["seed"].tolist() == [0]
 
 
-def test_clusters_need_not_be_contiguous_nor_of_one_size():
-    values, labels = np.array([1.0, 5.0, 1.0, 1.0]), ["a", "b", "a", "a"]
-    draws = set()
-    cluster_interval(values, labels, rng(), statistic=lambda v: draws.add(tuple(sorted(v))) or v.mean(), num_draws=100)
-    assert draws == {(1, 1, 1, 5), (1, 1, 1, 1, 1, 1), (5, 5)}
-
-
-@pytest.mark.parametrize(
-    ("call", "message"),
-    [
-        (lambda: cluster_interval([1, 2], [1], rng()), "one label for each of 2 observations"),
-        (lambda: cluster_interval([1, 2], [1, 1], rng()), "at least two clusters"),
-        (lambda: spearman([1, 2], [1, 2, 3]), "same length"),
-        (lambda: spearman_interval([1, 2], [1, 2, 3], rng()), "same length"),
-        (lambda: spearman([1, np.nan], [1, 2]), "NaN"),
-    ],
-)
-def test_what_makes_no_trend_is_refused(call, message):
-    with pytest.raises(ValueError, match=message):
-        call()
+def test_one_run_has_an_interval_by_steps():
+    run = runs({"selfplay": -0.01}, seeds=1)
+    table = run[["step", "solve_rate"]].to_numpy()
+    found = bootstrap_interval(
+        table, rng(), statistic=lambda t: spearman(t[:, 0], t[:, 1]), clusters=run["step"], num_draws=200
+    )
+    assert found.estimate == spearman(run["step"], run["solve_rate"])
+    assert found.low < found.estimate < found.high < 0

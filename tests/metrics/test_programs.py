@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from azr.metrics import ast_distance, ast_novelty, mean_distance, program_shape, statement_count
+from azr.metrics import ast_distance, ast_novelty, program_shape, statement_count
 
 ADD = "def f(x):\n    return x + 1"
 LOOP = "def f(x):\n    for i in range(3):\n        x = x + i\n    return x"
@@ -67,12 +67,6 @@ def test_a_program_far_from_its_references_is_novel():
     assert ast_novelty(ADD, [LOOP, ADD.replace("1", "2")]) == 0
     assert ast_novelty(SORT, [ADD, LOOP]) == min(ast_distance(SORT, ADD), ast_distance(SORT, LOOP))
     assert math.isnan(ast_novelty(ADD, []))
-
-
-def test_mean_distance_over_pairs():
-    pairs = [ast_distance(ADD, LOOP), ast_distance(ADD, SORT), ast_distance(LOOP, SORT)]
-    assert mean_distance([ADD, LOOP, "def f(", SORT]) == pytest.approx(sum(pairs) / 3)
-    assert math.isnan(mean_distance([ADD]))
 
 
 @pytest.mark.parametrize("broken", ["def f(x:", "\x00", "(" * 5000 + ")" * 5000, "-" * 200_000 + "1"])
