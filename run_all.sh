@@ -49,13 +49,15 @@ done
 installed='import importlib.util as u, pathlib, sys
 azr = u.find_spec("azr")
 there = azr and azr.origin and pathlib.Path(azr.origin).resolve() == pathlib.Path("azr/__init__.py").resolve()
-sys.exit(not (there and all(map(u.find_spec, ("trl", "papermill", "pytest", "hypothesis")))))'
+sys.exit(not (there and all(map(u.find_spec, sys.argv[1:]))))'
+needed=(trl papermill)
+[ $task = run ] || needed+=(pytest hypothesis)
 chosen=
 newest=
 for python in python3 python python3.14 python3.13 python3.12 python3.11 .venv/bin/python; do
     "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' </dev/null >/dev/null 2>&1 || continue
     newest=${newest:-$python}
-    "$python" -P -c "$installed" && chosen=$python && break
+    "$python" -P -c "$installed" "${needed[@]}" && chosen=$python && break
 done
 [ -n "$newest" ] || refuse "no Python 3.11 or newer was found; install one"
 

@@ -1,4 +1,4 @@
-"""run_all.sh: what it refuses, in one sentence and before it makes anything; and that it needs only Python for that."""
+"""run_all.sh: what it refuses, in one sentence and before it makes anything, and how it makes the environment."""
 
 import os
 import shutil
@@ -9,7 +9,16 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-NOTEBOOK = '{"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}'
+FAKE = """
+# Stands for a Python in which nothing is installed: says what it is asked to do, and makes what venv would make.
+case "$*" in
+    *"-P -c"*) [ -f "{root}/installed" ] || exit 1 ;;
+    *base_executable*) echo python3 ;;
+    *"-m venv"*) mkdir -p .venv/bin && cp "$0" .venv/bin/python ;;
+    *"-m pip"*) [ ! -f "{root}/pip-fails" ] || exit 1 ;;
+esac
+case "$1" in -m) echo "$*" ;; esac
+"""
 
 
 def script(path: Path, text: str) -> None:
@@ -19,29 +28,18 @@ def script(path: Path, text: str) -> None:
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A checkout with two notebooks, in which no environment was made yet."""
+    """A checkout in which no environment was made yet, and a python3 that only says what it is asked to do."""
     root = tmp_path / "checkout"
-    shutil.copytree(ROOT / "azr", root / "azr", ignore=shutil.ignore_patterns("__pycache__", "checkpoints"))
-    for name in ("run_all.sh", "pyproject.toml", "constraints.txt", "environment.yml"):
+    shutil.copytree(ROOT / "azr" / "profiles", root / "azr" / "profiles")
+    for name in ("run_all.sh", "pyproject.toml", "constraints.txt"):
         shutil.copy(ROOT / name, root / name)
-    (root / "notebooks").mkdir()
-    for name in ("00_world.ipynb", "04_pass_at_k.ipynb"):
-        (root / "notebooks" / name).write_text(NOTEBOOK)
-    (root / "runs" / "smoke").mkdir(parents=True)
+    (tmp_path / "bin").mkdir()
+    script(tmp_path / "bin" / "python3", FAKE.format(root=root))
     return root
 
 
-@pytest.fixture
-def bare_path(tmp_path: Path) -> str:
-    """A PATH on which python3 knows nothing but its standard library."""
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    script(folder / "python3", f'exec "{sys.executable}" -S "$@"\n')
-    return os.pathsep.join([str(folder), "/usr/bin", "/bin"])
-
-
-def run_all(checkout: Path, path: str, *arguments: str) -> subprocess.CompletedProcess:
-    environ = {"PATH": path, "HOME": "/nonexistent"}
+def run_all(checkout: Path, *arguments: str, path: str | None = None) -> subprocess.CompletedProcess:
+    environ = {"PATH": path or f"{checkout.parent / 'bin'}:/usr/bin:/bin", "HOME": "/nonexistent"}
     command = [str(checkout / "run_all.sh"), *arguments]
     return subprocess.run(command, env=environ, cwd="/", stdin=subprocess.DEVNULL, capture_output=True, text=True)
 
@@ -49,51 +47,86 @@ def run_all(checkout: Path, path: str, *arguments: str) -> subprocess.CompletedP
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--bogus"], "--bogus"),
-        (["--prof", "smoke"], "--prof"),
-        (["stray"], "stray"),
-        (["--profile", "huge"], "there is no profile 'huge': choose one of smoke, laptop"),
-        (["--profile", "../smoke"], "there is no profile '../smoke'"),
-        (["--only", "4,99"], "there is no notebook '99': choose from 00, 04"),
-        (["--only", ""], "there is no notebook ''"),
-        (["--seeds", "many"], "--seeds"),
-        (["--seeds", "0"], "--seeds 0 is too few"),
-        (["--jobs", "-1"], "--jobs -1 is too few"),
-        (["--test", "--fresh"], "--test takes no other option"),
-        (["--profile", "smoke", "--fresh", "--only", "7"], "there is no notebook '07'"),
+        (["--bogus"], "no option '--bogus'"),
+        (["stray"], "no option 'stray'"),
+        (["--profile", "huge"], "no profile 'huge'; choose one of gpu laptop paper"),
+        (["--profile", "../profiles/smoke"], "no profile '../profiles/smoke'"),
+        (["--only"], "--only needs a value"),
     ],
 )
-def test_a_wrong_argument_gets_one_sentence_and_nothing_is_made_or_deleted(checkout, bare_path, arguments, said):
-    done = run_all(checkout, bare_path, *arguments)
-    assert done.returncode == 2
-    assert done.stdout == ""
-    assert done.stderr.startswith("run_all.sh: ")
+def test_a_wrong_argument_gets_one_sentence_and_nothing_is_made(checkout, arguments, said):
+    done = run_all(checkout, *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
     assert said in done.stderr
     assert done.stderr.count("\n") == 1
     assert not (checkout / ".venv").exists()
-    assert (checkout / "runs" / "smoke").exists()
 
 
-def test_help_names_every_option_and_makes_nothing(checkout, bare_path):
-    done = run_all(checkout, bare_path, "--help")
+def test_help_names_every_option_and_makes_nothing(checkout):
+    done = run_all(checkout, "--help")
     assert done.returncode == 0
-    for option in ("--profile", "--only", "--fresh", "--seeds", "--jobs", "--test"):
-        assert option in done.stdout
+    assert all(option in done.stdout for option in ("--profile", "--only", "--fresh", "--jobs", "--test", "--slow"))
     assert not (checkout / ".venv").exists()
 
 
-@pytest.mark.parametrize("present", [True, False])
-def test_without_a_recent_python_it_says_so(checkout, tmp_path, present):
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    for tool in ("bash", "dirname"):
-        (folder / tool).symlink_to(shutil.which(tool))
-    if present:
-        script(folder / "python3", "exit 1\n")  # what the question for 3.11 is answered with by an older one
-    done = run_all(checkout, str(folder), "--test")
+def test_without_a_recent_python_it_says_so(checkout, tmp_path):
+    (tmp_path / "tools").mkdir()
+    for tool in ("bash", "dirname", "env"):
+        (tmp_path / "tools" / tool).symlink_to(shutil.which(tool))
+    done = run_all(checkout, "--test", path=str(tmp_path / "tools"))
     assert done.returncode == 2
     assert "no Python 3.11 or newer was found" in done.stderr
-    assert done.stderr.count("\n") == 1
+
+
+MADE = ["-m venv .venv", "-m pip install --quiet -c constraints.txt -e .[test]"]
+
+
+def said(done: subprocess.CompletedProcess) -> list[str]:
+    assert done.returncode == 0, done.stderr
+    return [line for line in done.stdout.splitlines() if line.startswith("-m")]
+
+
+def test_an_environment_is_made_once_and_used_from_then_on(checkout):
+    run = "-m azr run --profile smoke --only 04"
+    assert said(run_all(checkout, "--profile", "smoke", "--only", "04")) == [*MADE, run]
+    (checkout / "installed").touch()
+    assert said(run_all(checkout, "--profile", "smoke", "--only", "04")) == [run]
+    assert said(run_all(checkout, "--test")) == ["-m pytest"]
+    assert said(run_all(checkout, "--slow")) == ["-m pytest -m slow"]
+
+
+def test_one_that_was_interrupted_is_made_anew(checkout):
+    (checkout / "pip-fails").touch()
+    failed = run_all(checkout)
+    assert failed.returncode == 2
+    assert "run the same command again" in failed.stderr
+    (checkout / "pip-fails").unlink()
+    (checkout / ".venv" / "half").touch()
+    assert said(run_all(checkout)) == [*MADE, "-m azr run --profile laptop"]
+    assert not (checkout / ".venv" / "half").exists()
+
+
+def test_one_that_is_out_of_date_is_brought_up_to_date_and_one_made_by_hand_is_left_alone(checkout):
+    run_all(checkout)
+    (checkout / "installed").touch()
+    (checkout.parent / "bin" / "python3").unlink()
+    with (checkout / "constraints.txt").open("a") as file:
+        file.write("# more\n")
+    path = f"{checkout / '.venv' / 'bin'}:{checkout.parent / 'bin'}:/usr/bin:/bin"
+    shutil.copy(checkout / ".venv" / "bin" / "python", checkout / ".venv" / "bin" / "python3")
+    assert said(run_all(checkout, path=path)) == [MADE[1], "-m azr run --profile laptop"]
+    (checkout / ".venv" / "azr-complete").unlink()
+    assert said(run_all(checkout, path=path)) == ["-m azr run --profile laptop"]
+
+
+def test_this_environment_is_recognised():
+    """The question that the script asks, of the Python that runs the tests."""
+    text = (ROOT / "run_all.sh").read_text()
+    question = text[text.index("installed='") + len("installed='") : text.index("'\nneeded=")]
+    ask = [sys.executable, "-P", "-c", question, "trl", "papermill"]
+    assert subprocess.run(ask, cwd=ROOT).returncode == 0
+    assert subprocess.run([*ask, "no_such_module"], cwd=ROOT).returncode == 1
+    assert subprocess.run(ask, cwd=ROOT / "tests").returncode == 1
 
 
 @pytest.mark.parametrize("name", ["run_all.sh", ".ci/run"])
