@@ -125,15 +125,21 @@ def _restored(inputs: Sequence[Sequence[Any]], prompt: str, entry: str) -> list[
     restored = []
     for row in inputs:
         examples = [[call[i] for call in shown if i < len(call)] for i in range(len(row))]
-        restored.append([_like(value, own) for value, own in zip(row, examples, strict=True)])
+        restored.append([_argument(value, own) for value, own in zip(row, examples, strict=True)])
     return restored
+
+
+def _argument(value: Any, examples: Sequence[Any]) -> Any:
+    if isinstance(value, str) and examples and all(isinstance(example, int | float | complex) for example in examples):
+        with suppress(ValueError):
+            return complex(value)
+    return _like(value, examples)
 
 
 def _like(value: Any, examples: Sequence[Any], nested: bool = False) -> Any:
     """``value`` with the types that ``examples`` have, all the way down.
 
-    A list becomes a tuple or a set where one of them is one, and a tuple where one of them holds tuples in tuples; a
-    string that spells a complex number becomes that where they are all numbers.
+    A list becomes a tuple or a set where one of them is one, and a tuple where one of them holds tuples in tuples.
     """
     if isinstance(value, dict):
         inner = [item for example in examples if isinstance(example, dict) for item in example.values()]
@@ -144,9 +150,7 @@ def _like(value: Any, examples: Sequence[Any], nested: bool = False) -> Any:
         kind = tuple if tuple in kinds or nested else set if set in kinds else list
         nested = nested or (kind is tuple and any(type(item) is tuple for item in inner))
         return kind([_like(item, inner, nested) for item in value])
-    numbers = bool(examples) and all(isinstance(example, int | float | complex) for example in examples)
-    spelled = isinstance(value, str) and re.fullmatch(r"\(?[-+.\d]+([-+][.\d]+)?j?\)?", value)
-    return complex(value) if numbers and spelled else value
+    return value
 
 
 def _hub_tests(test: str, entry: str) -> str:

@@ -1,0 +1,199 @@
+"""HumanEval+ and MBPP+: programs as models write them, tests as both published forms have them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from azr.problems.base import Graded
+from azr.problems.evalplus import extract_program, read_evalplus
+from azr.problems.loading import ProblemSet
+from azr.prompts.paper import PaperStyle
+
+STYLE = PaperStyle()
+TRIPLE = {
+    "task_id": "Mbpp/901",
+    "prompt": '"""\nWrite a function to triple a number.\nassert triple(2) == 6\n"""\n',
+    "entry_point": "triple",
+    "canonical_solution": "def triple(n):\n    return 3 * n\n",
+    "base_input": [[2], [5]],
+    "plus_input": [[n] for n in range(50)],
+    "atol": 0,
+}
+ADD = {
+    "task_id": "HumanEval/901",
+    "prompt": 'from math import floor\n\ndef add(a: int, b: int) -> int:\n    """ The sum. """\n',
+    "canonical_solution": "    return a + b\n",
+    "entry_point": "add",
+    "test": "import numpy as np\n\ndef is_floats(x):\n    return False\n\ndef assertion(out, exp, atol):\n    assert out == exp\n\n"
+    "def check(candidate):\n    inputs = [[1, 2], [3, 4]]\n    results = [3, 7]\n"
+    "    for i, (inp, exp) in enumerate(zip(inputs, results)):\n        assertion(candidate(*inp), exp, 0)\n",
+}
+ZERO_PROMPT = (
+    "import math\n\ndef poly(xs: list, x: float):\n    return sum([c * math.pow(x, i) for i, c in enumerate(xs)])\n\n"
+    'def find_zero(xs: list):\n    """ A zero of the polynomial with coefficients xs. """\n'
+)
+ZERO = {
+    "task_id": "HumanEval/32",
+    "prompt": ZERO_PROMPT,
+    "canonical_solution": "    return -xs[0] / xs[1]\n",
+    "entry_point": "find_zero",
+}
+ZERO_HUB = ZERO | {  # as published: it unpacks the answer instead of the input, so that no program can pass
+    "test": "import math\n\ndef _poly(xs: list, x: float):\n    return sum([c * math.pow(x, i) for i, c in enumerate(xs)])\n\n"
+    "def check(candidate):\n    inputs = [[[-10, -2]], [[-3, -6]]]\n    results = [-5.0, -0.5]\n"
+    "    for i, (inp, exp) in enumerate(zip(inputs, results)):\n        assert _poly(*candidate(*inp), inp) <= 0.0001\n",
+}
+ZERO_OWN = ZERO | {"base_input": [[[-10, -2]]], "plus_input": [[[-3, -6]]], "atol": 1e-4}
+
+
+@pytest.fixture(scope="module")
+def executor():
+    with ProblemSet("mbpp_plus", (), "evalplus").open_executor(1) as opened:
+        yield opened
+
+
+def graded(row: dict[str, Any], program: str, executor) -> Graded:
+    problem = read_evalplus(row, 0)[0]
+    response = f"so</think>\n<answer>\n```python\n{program}\n```\n</answer>"
+    return ProblemSet("code", (problem,), "evalplus").grade([(problem, response)], STYLE, executor)[0]
+
+
+RIGHT = {
+    "a definition": "def triple(n):\n    return 3 * n",
+    "a print left in it": "def triple(n):\n    print('triple of', n, 'x' * 500)\n    return 3 * n",
+    "a demonstration under the main guard": 'def triple(n):\n    return 3 * n\n\nif __name__ == "__main__":\n    print(triple(int(input())))',
+    "a lambda": "triple = lambda n: 3 * n",
+    "a partial": "from functools import partial\nfrom operator import mul\ntriple = partial(mul, 3)",
+    "a conditional definition": "if True:\n    def triple(n):\n        return n + n + n",
+    "a second name": "def three_times(n):\n    return 3 * n\n\ntriple = three_times",
+    "a callable object": "class Times:\n    def __call__(self, n):\n        return 3 * n\n\ntriple = Times()",
+    "output at import": "print('loaded')\ndef triple(n):\n    return 3 * n",
+}
+WRONG = {
+    "another value": "def triple(n):\n    return 3 * n + (n == 49)",
+    "the value printed": "def triple(n):\n    print(3 * n)",
+    "no such name": "def thrice(n):\n    return 3 * n",
+    "defined under the main guard alone": "if __name__ == '__main__':\n    def triple(n):\n        return 3 * n",
+    "equal to everything": "class E:\n    def __eq__(self, other):\n        return True\n\ndef triple(n):\n    return E()",
+    "an exit": "import sys\ndef triple(n):\n    sys.exit(0)",
+}
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_a_right_program_is_right_whatever_else_it_does(name, executor):
+    assert graded(TRIPLE, RIGHT[name], executor).correct
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_program_stays_wrong(name, executor):
+    assert not graded(TRIPLE, WRONG[name], executor).correct
+
+
+def test_what_the_policy_refuses_is_counted(executor):
+    refused = graded(TRIPLE, "import os\ndef triple(n):\n    return 3 * n", executor)
+    assert (refused.correct, refused.refused) == (False, True)
+    assert not graded(TRIPLE, WRONG["another value"], executor).refused
+
+
+@pytest.mark.parametrize("row", [ZERO_HUB, ZERO_OWN], ids=["hub", "release"])
+def test_a_zero_is_checked_by_what_it_is(row, executor):
+    assert graded(row, "def find_zero(xs):\n    return -xs[0] / xs[1]", executor).correct
+    assert not graded(row, "def find_zero(xs):\n    return 3.0", executor).correct
+
+
+@pytest.mark.parametrize(
+    "row", [TRIPLE, ADD, ZERO_HUB, ZERO_OWN, {**TRIPLE, "code": TRIPLE["canonical_solution"], "canonical_solution": None}]
+)
+def test_the_reference_solution_passes(row, executor):
+    assert graded(row, read_evalplus(row, 0)[0].gold["reference"], executor).correct
+
+
+def test_the_hubs_form_of_mbpp_names_its_function_in_the_test(executor):
+    row = {
+        "task_id": 902,
+        "prompt": "Write a function to triple a number.",
+        "code": "def triple(n):\n    return 3 * n",
+        "test_list": ["assert triple(2) == 6"],
+        "test": "def assertion(out, exp, atol):\n    assert out == exp\n\ninputs = [[2], [5]]\nresults = [6, 15]\n"
+        "for i, (inp, exp) in enumerate(zip(inputs, results)):\n    assertion(triple(*inp), exp, 0)\n",
+    }
+    assert "assert triple(2) == 6" in read_evalplus(row, 0)[0].question
+    assert graded(row, "def triple(n):\n    return n * 3", executor).correct
+    assert not graded(row, "def triple(n):\n    return n * 2", executor).correct
+
+
+@pytest.mark.parametrize(
+    ("entry", "expected", "answer", "right"),
+    [
+        ("anything", "0.1 + 0.2", "0.3", True),
+        ("anything", "[0.1 + 0.2]", "[0.3]", True),
+        ("anything", "3", "4", False),
+        ("anything", "[1, 2]", "(1, 2)", False),
+        ("Diff", "[1, 2]", "[2, 1, 1]", True),
+        ("Diff", "[1, 2]", "[2]", False),
+        ("sum_div", "7", "0", True),
+        ("sum_div", "7", "8", False),
+        ("check_str", "'match'", "True", True),
+        ("check_str", "None", "False", True),
+        ("check_str", "None", "'match'", False),
+    ],
+)
+def test_results_are_compared_as_evalplus_compares_them(entry, expected, answer, right, executor):
+    row = TRIPLE | {"entry_point": entry, "base_input": [[1]], "plus_input": []}
+    row |= {"canonical_solution": f"def {entry}(n):\n    return {expected}", "prompt": "?"}
+    assert graded(row, f"def {entry}(n):\n    return {answer}", executor).correct == right
+
+
+@pytest.mark.parametrize(
+    ("shown", "given", "restored"),
+    [
+        ("(1, 2), 3", [[4, 5], 6], [(4, 5), 6]),
+        ("[(1, 'a')]", [[[2, "b"], [3, "c"]]], [[(2, "b"), (3, "c")]]),
+        ("(1, (2, (3, 4)))", [[5, [6, [7, [8, [9]]]]]], [(5, (6, (7, (8, (9,)))))]),
+        ("[{1, 2}]", [[[3], [4, 5]]], [[{3}, {4, 5}]]),
+        ("{'a': (1, 2)}", [{"b": [3, 4]}], [{"b": (3, 4)}]),
+        ("0, 1j", ["-2", "(1+2j)"], [-2 + 0j, 1 + 2j]),
+        ("[1, 2]", [[3, [4]]], [[3, [4]]]),
+        ("'12'", ["34"], ["34"]),
+    ],
+)
+def test_inputs_get_back_the_types_that_json_took(shown, given, restored):
+    from azr.problems.evalplus import _restored
+
+    assert _restored([given], f"assert g({shown}) == 0", "g") == [restored]
+
+
+PREFIX = 'def add(a, b):\n    """ The sum. """\n'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "```python\ndef add(a, b):\n    return a + b\n```",
+        "First\n```python\ndef helper():\n    pass\n```\nthen\n```python\ndef add(a, b):\n    return a + b\n```\nDone.",
+        "```\ndef add(a, b):\n    return a + b\n```",
+        "Here it is:\n\ndef add(a, b):\n    return a + b\n\nIt adds.",
+        "return a + b",
+        "    total = a\n    return total + b",
+        "total = a\n    return total + b",
+        "```python\n    total = a\n    return total + b\n```",
+        "```python\ntotal = a\nreturn total + b\n```",
+    ],
+)
+def test_programs_and_completions_are_found_in_a_response(text):
+    program = extract_program(text, "add", PREFIX)
+    names: dict[str, Any] = {}
+    exec(program, names)  # ours
+    assert names["add"](2, 3) == 5
+
+
+@pytest.mark.parametrize("text", ["", "I do not know.", "```python\ndef add(a, b):\n    return (a +\n```", "```python\nx = 1"])
+def test_no_program_is_none(text):
+    assert extract_program(text, "add") is None
+
+
+def test_names_of_the_program_do_not_reach_the_test(executor):
+    program = "def all(x):\n    return True\n\ndef assertion(*args):\n    pass\n\ndef triple(n):\n    return 0"
+    assert not graded(TRIPLE, program, executor).correct
