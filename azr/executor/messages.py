@@ -7,8 +7,9 @@ since hostile code may have run there.
 
 from __future__ import annotations
 
+import marshal
 import struct
-from typing import NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from azr.executor.jobs import Verdict
 
@@ -43,6 +44,17 @@ class Result(NamedTuple):
     company: bool = True
     """Whether it ran in company, so that nothing hostile can have written this."""
     seconds: float = 0.0
+
+
+def send(file: BinaryIO, value: Any) -> None:
+    """Write plain values, between pool and worker."""
+    marshal.dump(marshal.dumps(value), file)
+    file.flush()
+
+
+def receive(file: BinaryIO) -> Any:
+    """What ``send`` wrote at the other end. Raises EOFError where that is gone."""
+    return marshal.loads(marshal.load(file))
 
 
 def pack(result: Result) -> bytes:

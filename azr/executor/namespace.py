@@ -133,28 +133,24 @@ def _import(name: str, globals: object = None, locals: object = None, fromlist: 
     return _MODULES[name if fromlist or first not in _MODULES else first]
 
 
-def _named(name: Any) -> str:
+def _may_see(name: Any) -> bool:
     if type(name) is not str:
         raise TypeError("attribute name must be string")
-    return name
+    return not policy.is_out_of_reach(name)
 
 
 def _getattr(thing: Any, name: Any, /, *default: Any) -> Any:
-    if not policy.is_out_of_reach(_named(name)):
+    if _may_see(name):
         return getattr(thing, name, *default)
-    if default:
-        return default[0]
-    raise AttributeError(f"attribute {name} is not available")
+    return getattr(None, "not available", *default)
 
 
 def _setattr(thing: Any, name: Any, value: Any, /) -> None:
-    if policy.is_out_of_reach(_named(name)):
-        raise AttributeError(f"attribute {name} is not available")
-    setattr(thing, name, value)
+    setattr(thing if _may_see(name) else None, name, value)  # None has no attribute that could be set
 
 
 def _hasattr(thing: Any, name: Any, /) -> bool:
-    return not policy.is_out_of_reach(_named(name)) and hasattr(thing, name)
+    return _may_see(name) and hasattr(thing, name)
 
 
 class _TypeOfTypes(type):

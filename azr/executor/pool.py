@@ -5,27 +5,125 @@
 
 The pool keeps lanes of workers that differ in hash seed and address space. Jobs run in the first; those that gave a
 literal and have ``runs`` 2 run again in the second and the values are compared (with sets about, in a third and fourth
-too). Left out: policy, sandbox and the running itself, which happen in ``worker`` and ``child``.
+too). A worker is a fresh interpreter, never a fork of ours (which may have threads, CUDA, gigabytes), with nothing in
+its environment but a fixed hash seed; it ends when its input does, so it cannot outlive us. Left out: policy, sandbox
+and the running itself, which happen in ``worker``.
 """
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
+import socket
+import subprocess
+import sys
 import threading
+import time
 import weakref
 from collections import deque
 from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from typing import Self
+from pathlib import Path
+from typing import Any, Self
 
 from azr.executor import literals
-from azr.executor.crew import HASH_SEEDS, Member, WorkerDiedError, stop_all
 from azr.executor.jobs import Execution, Job, Script, Verdict
-from azr.executor.messages import VERDICTS, Message, Result
+from azr.executor.messages import VERDICTS, Message, Result, receive, send
 from azr.executor.policy import IMPORTS
 
+HASH_SEEDS = ("1", "2", "3", "4")
+"""One lane of workers each. The last two only run programs whose result may depend on the order of sets: for a set of
+two, two seeds miss every second such dependence, four every eighth."""
+
+# The worker's modules are loaded without the package's own __init__, so that a worker stays small and forks fast.
+_BOOTSTRAP = """
+import sys
+for name, path in (("azr", {package!r}), ("azr.executor", {executor!r})):
+    module = type(sys)(name)
+    module.__path__ = [path]
+    sys.modules[name] = module
+from azr.executor import worker
+worker.main()
+"""
 _MAX_PROGRAM_CHARS = 200_000
 _BATCH = 64
+
+
+class WorkerDiedError(Exception):
+    """A worker has ended, or does not answer."""
+
+
+class Member:
+    """The pool's end of one worker process."""
+
+    def __init__(self, lane: int, config: dict[str, Any]) -> None:
+        here = Path(__file__).resolve().parent
+        program = _BOOTSTRAP.format(package=str(here.parent), executor=str(here))
+        environment = {key: os.environ[key] for key in ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH") if key in os.environ}
+        self.lane = lane
+        self.report: dict[str, str] = {}
+        self._config = config
+        self._socket, theirs = socket.socketpair()
+        self._file = self._socket.makefile("rwb")
+        with theirs:
+            self.process = subprocess.Popen(
+                [sys.executable, "-S", "-s", "-P", "-W", "ignore", "-X", "utf8", "-c", program, json.dumps(config)],
+                stdin=theirs,
+                stdout=theirs,
+                stderr=subprocess.PIPE,
+                env=environment | {"PYTHONHASHSEED": HASH_SEEDS[lane]},
+                cwd="/",
+                start_new_session=True,  # Ctrl-C in the terminal is the pool's to handle
+            )
+
+    def ask(self, messages: list[Message], patience: float) -> list[Result]:
+        """Have a batch run. Raises WorkerDiedError, and RuntimeError where the worker never came up."""
+        try:
+            self._socket.settimeout(patience)
+            self.report = self.report or receive(self._file)
+            send(self._file, [tuple(message) for message in messages])
+            return [Result(*result) for result in receive(self._file)]
+        except (OSError, EOFError):
+            if self.report:
+                raise WorkerDiedError from None
+        self.process.kill()
+        complaint = self.process.stderr.read().decode(errors="replace").strip().splitlines() or ["no reason given"]
+        raise RuntimeError(f"a worker of the executor did not start: {complaint[-1]}")
+
+    def again(self) -> Member:
+        """A new worker in the place of this one, which is stopped."""
+        self.stop(time.monotonic() + 1.0)
+        return Member(self.lane, self._config)
+
+    def hang_up(self) -> None:
+        """Tell the worker that nothing more will come; whoever waits in ``ask`` hears that it is gone."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+
+    def stop(self, deadline: float) -> None:
+        """Stop the worker and its child. At the end of its input it does so itself; past the deadline it is killed."""
+        self.hang_up()
+        try:
+            self.process.wait(max(0.01, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        for end in (self._file, self._socket, self.process.stderr):
+            with contextlib.suppress(OSError):
+                end.close()
+
+
+def stop_all(crew: list[Member], pid: int) -> None:
+    """Stop every member within about a second and empty the list. Only ``pid``, the process that started them, may."""
+    if os.getpid() != pid:  # a forked copy of the pool has no say
+        return
+    deadline = time.monotonic() + 1.0
+    for member in crew:
+        member.hang_up()
+    for member in crew:
+        member.stop(deadline)
+    crew.clear()
 
 
 class Executor:
@@ -186,22 +284,18 @@ class _Run:
         verdict, text = VERDICTS[result.code], result.text
         if verdict is Verdict.OK and self.is_job and not result.company and not _is_literal(text):
             verdict, text = Verdict.KILLED, "forged result"
-        self.order = self.order or result.order
-        self.company = self.company if self.lane else result.company
-        if self.lane == 0:
-            self.output, self.seconds = text, result.seconds
-            if verdict is not Verdict.OK:
-                self._end(verdict, detail=text)
-                return
-        elif verdict in (Verdict.TIMEOUT, Verdict.OUT_OF_MEMORY, Verdict.KILLED):
+        first = self.lane == 0
+        if first:
+            self.output, self.seconds, self.company = text, result.seconds, result.company
+            self.order = self.order or result.order
+        if verdict is Verdict.OK and (first or text == self.output or literals.same_literal(text, self.output)):
+            self.lane += 1
+            if self.lane >= (1 if not self.is_job or self.job.runs < 2 else len(HASH_SEEDS) if self.order else 2):
+                self._end(Verdict.OK, self.output)
+        elif first or verdict in (Verdict.TIMEOUT, Verdict.OUT_OF_MEMORY, Verdict.KILLED):
             self._end(verdict, detail=text)
-            return
-        elif verdict is not Verdict.OK or not (text == self.output or literals.same_literal(text, self.output)):
+        else:
             self._end(Verdict.NON_DETERMINISTIC)
-            return
-        self.lane += 1
-        if self.lane >= (1 if not self.is_job or self.job.runs < 2 else len(HASH_SEEDS) if self.order else 2):
-            self._end(Verdict.OK, self.output)
 
     def outlives(self) -> bool:
         """Its worker died: whether it is tried again, then in a process of its own."""

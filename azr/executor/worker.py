@@ -1,28 +1,38 @@
 """The worker: a small process behind walls that forks children to run programs and reports what became of each.
 
-Started by ``crew``; reads batches from descriptor 0 and writes results to 1 (see ``messages``). It never runs or parses
+Started by ``pool``; reads batches from descriptor 0 and writes results to 1 (see ``messages``). It never runs or parses
 a program itself. One child runs all programs of a batch that may keep company; each of the others, and each that does
-not get through there, gets a child of its own. Left out: the comparison of runs, which is the pool's.
+not get through there, gets a child of its own. Nothing that a program does in a child is undone: the process is thrown
+away. Left out: limits and walls, see ``sandbox``; the comparison of runs, which is the pool's.
 """
 
 from __future__ import annotations
 
 import ast
+import builtins
 import contextlib
+import functools
 import gc
 import json
-import marshal
 import os
 import select
 import signal
-import struct
 import sys
 import time
-from typing import Any
+from types import CodeType
+from typing import Any, NamedTuple, NoReturn
 
-from azr.executor import child, company, literals, namespace, policy, sandbox
+from azr.executor import company, literals, namespace, policy, sandbox
 from azr.executor.jobs import Verdict
-from azr.executor.messages import ALONE, VERDICTS, Message, Result, unpack
+from azr.executor.messages import ALONE, VERDICTS, Message, Result, pack, receive, send, unpack
+
+COMPANY_SECONDS = 0.1
+"""CPU time that a program may take in company; whoever needs more gets a process and the whole limit."""
+_STARVED = Result(ALONE, "starved")
+"""Lack of memory or stack may be the fault of those before it, and this process has seen enough."""
+
+Outcome = tuple[Verdict, str]
+"""A verdict with the literal, the printed text or the detail."""
 
 
 def main() -> None:
@@ -34,14 +44,15 @@ def main() -> None:
     lock = sandbox.Lock(config["memory_mb"], config["cpu_seconds"])
     report = sandbox.enter()
     os.environ.clear()
-    _send(report | lock.report)
-    settings = child.Settings(config["cpu_seconds"], config["max_output_chars"], frozenset(config["imports"]))
+    requests, answers = sys.stdin.buffer, sys.stdout.buffer
+    send(answers, report | lock.report)
     gc.disable()
     gc.freeze()  # nothing here is garbage, and a collector that looks at it would make children copy every page
-    while True:
-        size = struct.unpack("<I", _read_exactly(4))[0]
-        messages = [Message(*job) for job in marshal.loads(_read_exactly(size))]
-        _send([tuple(result) for result in run_batch(messages, settings, lock, config["wall_seconds"])])
+    with contextlib.suppress(EOFError, OSError):
+        while True:
+            messages = [Message(*job) for job in receive(requests)]
+            send(answers, [tuple(r) for r in run_batch(messages, config, lock)])
+    os._exit(0)
 
 
 def warm_up() -> None:
@@ -56,37 +67,35 @@ def warm_up() -> None:
     gc.collect()
 
 
-def run_batch(
-    messages: list[Message], settings: child.Settings, lock: sandbox.Lock, wall_seconds: float
-) -> list[Result]:
+def run_batch(messages: list[Message], config: dict[str, Any], lock: sandbox.Lock) -> list[Result]:
     """One result a message. Where a child dies, what it was at must run alone, and another child goes on."""
     results = [Result(ALONE)] * len(messages)
     rest = [i for i, message in enumerate(messages) if message.company is not False]
     while rest:
-        found, status = fork([messages[i] for i in rest], False, settings, lock, wall_seconds)
+        found, status = fork([messages[i] for i in rest], False, config, lock)
         for i, result in zip(rest, found, strict=False):
             results[i] = result
         rest = rest[len(found) + (status != 0 or not found) :]
     for i, message in enumerate(messages):
         if results[i].code == ALONE:
-            found, status = fork([message], True, settings, lock, wall_seconds)
+            found, status = fork([message], True, config, lock)
             results[i] = found[0] if found else fate(status)
     return results
 
 
 def fork(
-    messages: list[Message], alone: bool, settings: child.Settings, lock: sandbox.Lock, wall_seconds: float
+    messages: list[Message], alone: bool, config: dict[str, Any], lock: sandbox.Lock
 ) -> tuple[list[Result], int | None]:
     """Run ``messages`` in one child: the results that came back, in order, and its wait status (None: too slow)."""
     reading, writing = os.pipe()
     pid = os.fork()
     if pid == 0:
         try:
-            child.run(messages, alone, settings, lock, writing)
+            run_all(messages, alone, config, lock, writing)
         finally:
             os._exit(70)
     os.close(writing)
-    deadline = time.monotonic() + wall_seconds * len(messages)
+    deadline = time.monotonic() + config["wall_seconds"] * len(messages)
     poll = select.poll()
     poll.register(reading, select.POLLIN)
     poll.register(0, 0)  # to hear that the pool is gone
@@ -101,7 +110,7 @@ def fork(
             chunk = os.read(reading, 1 << 16) if ready else b""
             if not chunk:
                 break
-            found, data = unpack(data + chunk, not alone, 4 * settings.max_chars + 400)
+            found, data = unpack(data + chunk, not alone, 4 * config["max_output_chars"] + 400)
             results += found
     os.close(reading)
     return results[: len(messages)], _end(pid, len(results) >= len(messages), deadline)
@@ -139,18 +148,111 @@ def fate(status: int | None) -> Result:
     return Result(VERDICTS.index(verdict), detail, company=False)
 
 
-def _send(message: Any) -> None:
-    data = marshal.dumps(message)
-    data = struct.pack("<I", len(data)) + data
-    while data:
-        data = data[os.write(1, data) :]
+class Program(NamedTuple):
+    """A program that may run."""
+
+    code: CodeType
+    company: bool
+    order: bool
 
 
-def _read_exactly(count: int) -> bytes:
-    data = b""
-    while len(data) < count:
-        chunk = os.read(0, min(count - len(data), 1 << 20))
-        if not chunk:
-            os._exit(0)
-        data += chunk
-    return data
+def run_all(messages: list[Message], alone: bool, config: dict[str, Any], lock: sandbox.Lock, writing: int) -> NoReturn:
+    """Run programs in turn and write a result for each; in company, programs that may not share are sent back."""
+    os.closerange(0, writing)
+    limit = config["cpu_seconds"] if alone else min(COMPANY_SECONDS, config["cpu_seconds"])
+    signal.setitimer(signal.ITIMER_PROF, limit)  # its signal ends the process, also inside of C code
+    lock()
+    gc.enable()
+    namespace.connect()
+    for message in messages:
+        signal.setitimer(signal.ITIMER_PROF, limit)
+        start = time.perf_counter()
+        result = _answer(message, alone, config)
+        data = pack(result._replace(seconds=time.perf_counter() - start))
+        while data:
+            data = data[os.write(writing, data) :]
+        if result == _STARVED:
+            break
+    os._exit(0)
+
+
+def _answer(message: Message, alone: bool, config: dict[str, Any]) -> Result:
+    program = load(message.program, message.entry is None, message.company, frozenset(config["imports"]))
+    if not isinstance(program, Program):
+        verdict, text = program
+        return Result(VERDICTS.index(verdict), text)
+    if not alone and not program.company:
+        return Result(ALONE)
+    verdict, text = (call if message.entry is not None else run_script)(program.code, message, config)
+    if not alone and (verdict is Verdict.OUT_OF_MEMORY or text == "RecursionError"):
+        return _STARVED
+    return Result(VERDICTS.index(verdict), text, program.order)
+
+
+@functools.cache
+def load(text: str, script: bool, known: bool | None, imports: frozenset[str]) -> Program | Outcome:
+    """Compile a program if the policy allows it; one that is ``known`` to keep company has been looked at before."""
+    try:
+        if known:
+            return Program(compile(text, "<program>", "exec", dont_inherit=True), True, False)
+        tree = ast.parse(text)
+        nodes = policy.nodes_of(tree)
+        rule = policy.violation(nodes, imports, script)
+        if rule:
+            return Verdict.REJECTED, rule
+        code = compile(tree, "<program>", "exec", dont_inherit=True)
+        return Program(code, not script and company.may_share(nodes), company.depends_on_order(nodes))
+    except (SyntaxError, ValueError, MemoryError, RecursionError, OverflowError) as error:
+        return Verdict.SYNTAX_ERROR, type(error).__name__
+
+
+def call(code: CodeType, message: Message, config: dict[str, Any]) -> Outcome:
+    """Run a program and call its function on the literal arguments."""
+    try:
+        arguments = literals.parse_arguments(message.input)
+    except ValueError:
+        return Verdict.BAD_INPUT, ""
+    space = namespace.fresh_globals()
+    try:
+        exec(code, space)
+        if message.entry not in space:
+            return Verdict.REJECTED, f"no function {message.entry}"
+        return Verdict.OK, literals.literal_text(space[message.entry](*arguments), config["max_output_chars"])
+    except literals.TooLargeError:
+        return Verdict.OUTPUT_TOO_LARGE, ""
+    except literals.NotALiteralError as error:
+        return Verdict.NOT_A_LITERAL, str(error)
+    except BaseException as error:
+        return _raised(error)
+
+
+def run_script(code: CodeType, message: Message, config: dict[str, Any]) -> Outcome:
+    """Run a program from top to bottom, then the trusted tests in its namespace.
+
+    Without tests it is the main program, and what it prints is its result. With tests it is a module under test: what
+    it does under ``if __name__ == "__main__"`` does not run, and what it prints decides nothing.
+    """
+    printed = namespace.connect(message.stdin, config["max_output_chars"], strict=not message.tests)
+    namespace.allow_eval(frozenset(config["imports"]))
+    space = namespace.fresh_globals("program" if message.tests else "__main__")
+    try:
+        exec(code, space)
+        if message.tests:
+            # Tests are trusted; the program's own functions keep the builtins that they were made with.
+            space["__builtins__"] = vars(builtins)
+            exec(compile(message.tests, "<tests>", "exec", dont_inherit=True), space)
+    except SystemExit as error:
+        if error.code not in (None, 0) or message.tests:
+            return Verdict.EXCEPTION, "SystemExit"
+    except namespace.TooMuchPrintedError:
+        return Verdict.OUTPUT_TOO_LARGE, ""
+    except BaseException as error:
+        return _raised(error)
+    return Verdict.OK, printed.getvalue()
+
+
+def _raised(error: BaseException) -> Outcome:
+    kind = type(error)
+    if issubclass(kind, MemoryError):
+        return Verdict.OUT_OF_MEMORY, ""
+    return Verdict.EXCEPTION, type.__dict__["__name__"].__get__(kind)[:80]

@@ -24,15 +24,6 @@ def needs(*names: str) -> None:
             pytest.skip(f"{name}: {layers()[name]}")
 
 
-ROOT, SECCOMP, LIMITS = "empty root directory", "seccomp filter", "resource limits"
-
-
-def walls(*fewer: tuple[str, ...]) -> pytest.MarkDecorator:
-    """Run a test behind all walls, without the filter of system calls, and, among the slow tests, without ``fewer``."""
-    slow = [pytest.param(without, marks=pytest.mark.slow) for without in fewer]
-    return pytest.mark.parametrize("without", [(), (SECCOMP,), *slow], ids=str)
-
-
 def attack(executor: Executor, code: str) -> Execution:
     """Run ``code`` where the policy does not look and all builtins are there: only the walls are left."""
     return executor.run_script("", tests=code)

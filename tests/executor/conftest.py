@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from azr.executor import Executor, crew
+from azr.executor import Executor, pool
 from azr.executor.sandbox import NAMESPACES
 
 WITHOUT = {
@@ -34,9 +34,9 @@ def stripped():
         key = frozenset(without)
         if key not in made:
             changes = "\n".join(["from azr.executor import sandbox", *(WITHOUT[name] for name in sorted(without))])
-            start = crew._BOOTSTRAP
+            start = pool._BOOTSTRAP
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(crew, "_BOOTSTRAP", start.replace("worker.main()", f"{changes}\nworker.main()"))
+                patch.setattr(pool, "_BOOTSTRAP", start.replace("worker.main()", f"{changes}\nworker.main()"))
                 made[key] = Executor(workers=1, **({"wall_seconds": 120} | limits))
                 made[key].layers()
         return made[key]

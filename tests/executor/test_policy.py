@@ -26,11 +26,11 @@ def nodes(program: str) -> list[ast.AST]:
         "def f(id, input, open): return id + input + open",
         "def f(x):\n    match x:\n        case [a, *b]: return b\n        case {'k': v, **rest}: return rest",
         "from dataclasses import dataclass\n@dataclass\nclass P:\n    x: int = 0",
-    "def f(pairs): return {__: n for __, n in pairs}",
-    "def f(x, _=0, __=1, ___=2):\n    for ____ in x: __ += ____\n    return _ + __ + ___",
-    "class A:\n    def g(self): self.__ = self._ = self.__x = 1\ndef f(x): return A().__",
-    "import math as __\ndef f(x):\n    global ___\n    ___ = __.floor(x)\n    return ___",
-    "def f(x):\n    match x:\n        case [_, *__]: return __",
+        "def f(pairs): return {__: n for __, n in pairs}",
+        "def f(x, _=0, __=1, ___=2):\n    for ____ in x: __ += ____\n    return _ + __ + ___",
+        "class A:\n    def g(self): self.__ = self._ = self.__x = 1\ndef f(x): return A().__",
+        "import math as __\ndef f(x):\n    global ___\n    ___ = __.floor(x)\n    return ___",
+        "def f(x):\n    match x:\n        case [_, *__]: return __",
     ],
 )
 def test_ordinary_programs_pass(program):

@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from azr.executor import Executor, Job, Script, Verdict, sandbox_layers
-from azr.executor.sandbox import NAMESPACES, seccomp_filter
 from azr.executor.messages import ALONE, Result, pack, unpack
+from azr.executor.sandbox import NAMESPACES, seccomp_filter
 
 from .attacks import linux, outcome, still_works
 from .conftest import WITHOUT

@@ -5,8 +5,10 @@ from __future__ import annotations
 import ast
 import encodings.aliases
 import io
+import sys
 import textwrap
 from contextlib import redirect_stderr, redirect_stdout
+from types import ModuleType
 
 import pytest
 
@@ -27,10 +29,11 @@ def wide():
 
 def in_python(program: str) -> str:
     """What Python itself makes of it; the programs are ours."""
-    space = {"__name__": "__main__"}
-    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
-        exec(program, space)
-        return repr(space["f"]())
+    module = ModuleType("program")
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+        patch.setitem(sys.modules, "program", module)
+        exec(program, vars(module))
+        return repr(module.f())
 
 
 CODECS = f"""
@@ -211,7 +214,8 @@ GUARD = "\nif __name__ == '__main__':\n    "
     [
         TRIPLE,
         TRIPLE.replace("return", "print('triple of', n, 'x' * 3000)\n    return"),
-        "import sys\n" + TRIPLE.replace("return", "print(n, file=sys.stderr); sys.stdout.write('y' * 5000)\n    return"),
+        "import sys\n"
+        + TRIPLE.replace("return", "print(n, file=sys.stderr); sys.stdout.write('y' * 5000)\n    return"),
         TRIPLE + GUARD + "print(triple(int(input('n = '))))",
         TRIPLE + GUARD + "import sys\n    sys.exit(triple(1))",
         TRIPLE + GUARD + "while True: pass",
