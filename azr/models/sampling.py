@@ -90,7 +90,7 @@ def sample(
     responses = sample_ids(model, rows, decoding, streams, ends)
     ended = [ids[-1] in ends for ids in responses]
     said = [ids[:-1] if end else ids for ids, end in zip(responses, ended, strict=True)]
-    texts = tokenizer.batch_decode(said, skip_special_tokens=True)
+    texts = [tokenizer.decode(ids, skip_special_tokens=True) for ids in said]
     return [Completion(*parts) for parts in zip(rows, responses, texts, ended, strict=True)]
 
 
