@@ -1,7 +1,7 @@
-"""Accuracy against training steps and between arms, and what training cost.
+"""Accuracy by size of the program, against training steps and between arms, and what training cost.
 
-    frame = over_steps(frames["test"])            # what fig01_sft and fig02_rlvr draw
-    contrasts(frames["validation"])               # what fig08_arms draws: every arm against base and self-play
+    over_steps(frames["test"])                    # what fig01_sft and fig02_rlvr draw
+    contrasts(frames["validation"])               # what fig08_arms draws; C11, C13
 
 Left out: pass@k at larger k (``azr.tables.passk``).
 """
@@ -13,27 +13,9 @@ from collections.abc import Sequence
 import pandas as pd
 
 from azr.metrics import minimum_detectable_difference, ratio_interval
-from azr.tables.compare import BASE, CODE, at_end, differences, from_start, means, score, with_all
+from azr.tables.compare import ALL, BASE, against_base, at_end, differences, from_start, means, score, with_all
 
 PASS_1, GREEDY = "pass@1", "greedy"
-
-
-def over_steps(test: pd.DataFrame, quantities: Sequence[str] = (PASS_1, GREEDY)) -> pd.DataFrame:
-    """Each method minus the base at every measured step, for each group and for the task types together.
-
-    Args:
-        test: a measured problem set.
-        quantities: as in ``azr.tables.compare.score``.
-
-    Returns:
-        model, method, step, group, quantity, estimate, low, high, se, df, seeds, problems, base (the base's own mean,
-        seed 0). At step 0 every method is the base, and its difference is 0.
-    """
-    scores = _scores(test, quantities)
-    frame = from_start(differences(scores, by=["group", "quantity"]), ["group", "quantity"])
-    control = scores[(scores["method"] == BASE) & (scores["seed"] == 0)]
-    base = control.groupby(["model", "group", "quantity"])["value"].mean().rename("base").reset_index()
-    return frame.drop(columns="reference").merge(base)
 
 
 def base_by_size(test: pd.DataFrame, quantities: Sequence[str] = (PASS_1, GREEDY, "pass@32")) -> pd.DataFrame:
@@ -47,10 +29,22 @@ def base_by_size(test: pd.DataFrame, quantities: Sequence[str] = (PASS_1, GREEDY
     return means(pd.concat(parts), by=["group", "quantity", "size"])
 
 
+def over_steps(test: pd.DataFrame, quantities: Sequence[str] = (PASS_1, GREEDY)) -> pd.DataFrame:
+    """Each method minus the base at every measured step, for each group and for the task types together.
+
+    Returns:
+        model, method, step, group, quantity (as in ``score``), estimate, low, high, se, df, seeds, problems, base (the
+        base's own mean, seed 0). At step 0 every arm is the base: its difference is 0.
+    """
+    scores = _scores(test, quantities)
+    frame = from_start(differences(scores, by=["group", "quantity"]), ["group", "quantity"])
+    control = scores[(scores["method"] == BASE) & (scores["seed"] == 0)]
+    base = control.groupby(["model", "group", "quantity"])["value"].mean().rename("base").reset_index()
+    return frame.drop(columns="reference").merge(base)
+
+
 def contrasts(
-    frame: pd.DataFrame,
-    references: Sequence[str] = (BASE, "selfplay"),
-    quantities: Sequence[str] = (PASS_1,),
+    frame: pd.DataFrame, references: Sequence[str] = (BASE, "selfplay"), quantities: Sequence[str] = (PASS_1,)
 ) -> pd.DataFrame:
     """Every method minus each reference after training.
 
@@ -66,24 +60,19 @@ def contrasts(
 
 
 def gap_closed(test: pd.DataFrame) -> pd.DataFrame:
-    """E5: how much of the base's gap between greedy and sampled answers training closes, for the task types together.
+    """E5: gain in pass@1 as a share of the base's gap between greedy and sampled answers, task types together.
 
     Returns:
-        model, method, estimate (gain in pass@1 over greedy minus pass@1 of the base), low, high, seeds, problems.
+        model, method, step, estimate, low, high, se, df, seeds, problems.
     """
-    last = at_end(test)
-    last = last[last["group"].isin(CODE)]
-    last = last.assign(problem=last["group"] + "/" + last["problem"], value=last["c"] / last["n"])
+    scores = _scores(at_end(test), (PASS_1, GREEDY))
+    scores = scores[scores["group"] == ALL]
+    is_greedy = scores["quantity"] == GREEDY
+    greedy = {at["model"]: control for at, _, control in against_base(scores[is_greedy])}
     rows = []
-    for model, own in last.groupby("model", sort=False):
-        control = own[(own["method"] == BASE) & (own["seed"] == 0)].set_index("problem")
-        room = control["greedy"] - control["value"]
-        for method, trained in own[(own["method"] != BASE) | (own["seed"] != 0)].groupby("method", sort=False):
-            after = trained.pivot(index="seed", columns="problem", values="value")[room.index]
-            found = ratio_interval((after - control["value"]).to_numpy(), room.to_numpy())
-            ends = {"estimate": found.estimate, "low": found.low, "high": found.high}
-            size = {"seeds": len(after), "problems": len(room)}
-            rows.append({"model": model, "method": method} | ends | size)
+    for at, after, control in against_base(scores[~is_greedy]):
+        found = ratio_interval(after - control, greedy[at["model"]][control.index] - control)
+        rows.append(at | vars(found) | {"seeds": len(after), "problems": len(control)})
     return pd.DataFrame(rows)
 
 
@@ -96,9 +85,8 @@ def budgets(log: pd.DataFrame) -> pd.DataFrame:
     """
     logged = log[log["quantity"].str.startswith(("tokens/", "seconds/"))]
     runs = logged.pivot_table(index=["model", "method", "seed"], columns="quantity", values="value", aggfunc="sum")
-    runs = runs.reset_index().groupby(["model", "method"], sort=False)
     about = log.groupby(["model", "method"], sort=False).agg(steps=("step", "nunique"), seeds=("seed", "nunique"))
-    return about.join(runs.mean().drop(columns="seed")).reset_index()
+    return about.join(runs.groupby(["model", "method"]).mean()).reset_index()
 
 
 def _scores(frame: pd.DataFrame, quantities: Sequence[str]) -> pd.DataFrame:

@@ -33,66 +33,48 @@ def score(frame: pd.DataFrame, quantity: str, keep: Sequence[str] = ()) -> pd.Da
         keep: more columns to keep.
 
     Returns:
-        model, method, seed, step, group, problem, value, n, ``keep``. Where a problem's column is NaN it is left out.
+        model, method, seed, step, group, problem, value, ``keep``. Where a problem's column is NaN it is left out.
     """
     if quantity.startswith("pass@"):
         k = int(quantity.removeprefix("pass@"))
         frame = frame[frame["n"] >= k]
-        value = pd.Series(pass_at_k(frame["n"].to_numpy(), frame["c"].to_numpy(), k), index=frame.index)
+        value = pass_at_k(frame["n"].to_numpy(), frame["c"].to_numpy(), k)
     else:
         value = frame[quantity]
-    columns = ["model", "method", "seed", "step", "group", "problem", "n", *keep]
+    columns = ["model", "method", "seed", "step", "group", "problem", *keep]
     return frame[columns].assign(value=value).dropna(subset="value")
 
 
 def with_all(scores: pd.DataFrame) -> pd.DataFrame:
-    """The scores, and those of the task types once more as one group, ``ALL``.
-
-    Every task type weighs the same there: where they differ in their numbers of problems, scores are moved and scaled
-    around their mean so that the mean over all problems is the mean of the types', and its variance the sum of theirs.
-    """
+    """The scores, and those of the task types once more as one group, ``ALL``, in which every type weighs the same."""
     code = scores[scores["group"].isin(CODE)]
-    keys = [name for name in scores if name not in ("problem", "value", "n", "group")]
-    weights = {group: 1 / max(code["group"].nunique(), 1) for group in CODE}
-    together = combined(code, keys, weights).assign(group=ALL)
-    return pd.concat([scores, together], ignore_index=True)
+    weights = dict.fromkeys(CODE, 1 / max(code["group"].nunique(), 1))
+    return pd.concat([scores, combined(code, weights).assign(group=ALL)], ignore_index=True)
 
 
-def combined(scores: pd.DataFrame, keys: Sequence[str], weights: dict[str, float]) -> pd.DataFrame:
-    """Scores whose mean over problems is a weighted sum of the means of groups.
+def combined(scores: pd.DataFrame, weights: dict[str, float]) -> pd.DataFrame:
+    """Scores whose mean over all problems is a weighted sum of the means of groups.
 
     Args:
-        scores: columns ``keys``, group, problem, value; the same problems for all keys.
-        keys: columns that tell the measured models apart.
+        scores: group, problem, value, and columns that tell the measured models apart.
         weights: by group; 1 and -1 for a difference of two groups.
 
     Returns:
-        The same rows with other values, and problems named ``group/problem``.
+        The same rows; problems are named ``group/problem``, and values moved to the sum and scaled around it, so that
+        their variance over problems is that of the sum of groups, each a sample of its own.
     """
-    keys = list(keys)
-    by_group = scores.groupby([*keys, "group"])["value"]
-    means = by_group.transform("mean")
-    sizes = by_group.transform("size")
-    total = scores.groupby(keys)["value"].transform("size")
-    weight = scores["group"].map(weights)
-    # Each row carries its share of the weighted sum: over a group these shares add up to weight * mean.
-    whole = (weight * means / sizes).groupby([scores[key] for key in keys]).transform("sum")
-    value = whole + weight * total / sizes * (scores["value"] - means)
+    keys = [name for name in scores if name not in ("group", "problem", "value")]
+    by_group, by_model = scores.groupby([*keys, "group"])["value"], scores.groupby(keys)["value"]
+    mean, size, weight = by_group.transform("mean"), by_group.transform("size"), scores["group"].map(weights)
+    parts = scores[keys].assign(part=weight * mean / size)
+    whole = parts.groupby(keys)["part"].transform("sum")
+    value = whole + weight * by_model.transform("size") / size * (scores["value"] - mean)
     return scores.assign(problem=scores["group"] + "/" + scores["problem"].astype(str), value=value)
 
 
 def at_end(frame: pd.DataFrame) -> pd.DataFrame:
     """The rows of the last step of each model and method."""
     return frame[frame["step"] == frame.groupby(["model", "method"])["step"].transform("max")]
-
-
-def from_start(frame: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
-    """Differences from the base with a row of zeros at step 0, where every arm is the base; sorted by step."""
-    arms = frame[(frame["method"] != BASE) & (frame["step"] > 0)]
-    start = arms.drop_duplicates(["model", "method", *by])
-    start = start.assign(**dict.fromkeys(["step", "estimate", "low", "high", "se"], 0))
-    whole = pd.concat([start, arms, frame[frame["method"] == BASE]])
-    return whole.sort_values(["model", "method", *by, "step"], ignore_index=True)
 
 
 def means(scores: pd.DataFrame, by: Sequence[str] = ()) -> pd.DataFrame:
@@ -121,22 +103,41 @@ def differences(scores: pd.DataFrame, reference: str = BASE, by: Sequence[str] =
     for at, own in _measured(scores):
         control = scores[(scores["model"] == at["model"]) & (scores["method"] == reference)]
         if reference == BASE:
-            pair = own if at["method"] == BASE else pd.concat([own, control])
-            enough = len(control) and (at["method"] != BASE or own["seed"].nunique() > 1)
-        else:
-            control = control[control["step"] == at["step"]] if "step" in at else control
-            seeds = set(own["seed"]) & set(control["seed"])
-            pair = pd.concat([own, control])
-            pair = pair[pair["seed"].isin(seeds)]
-            enough = at["method"] not in (BASE, reference) and seeds
-        if by and enough:
-            both = own[by].drop_duplicates().merge(control[by].drop_duplicates())
-            pair, enough = pair.merge(both), len(both)
-        if enough:
-            seed = 0 if reference == BASE else None
-            rows = paired_difference(pair, at["method"], reference, by=by, reference_seed=seed)
-            found.append(rows.assign(reference=reference, **at))
+            control = control[control["seed"] == 0]
+        elif "step" in at:
+            control = control[control["step"] == at["step"]]
+        trained = own[own["seed"] != 0] if at["method"] == BASE else own[own["method"] != reference]
+        shared = trained[["seed", *by]].merge(control[by if reference == BASE else ["seed", *by]].drop_duplicates())
+        if at["method"] == BASE != reference or shared.empty:
+            continue
+        pair = pd.concat([trained, control])
+        pair = pair.merge(shared[by].drop_duplicates()) if by else pair
+        seed = 0 if reference == BASE else None
+        rows = paired_difference(pair, at["method"], reference, by=by, reference_seed=seed)
+        found.append(rows.assign(reference=reference, **at))
     return _ordered(found, by)
+
+
+def against_base(
+    scores: pd.DataFrame, by: Sequence[str] = ()
+) -> Iterator[tuple[dict[str, object], pd.DataFrame, pd.Series]]:
+    """Each measured model beside the base: its keys, its scores [seeds, problems], the base's (seed 0) [problems]."""
+    by = ["model", *by]
+    is_control = (scores["method"] == BASE) & (scores["seed"] == 0)
+    controls = dict(list(scores[is_control].groupby(by)))
+    keys = [*by, "method", "step"]
+    for key, own in scores[~is_control].groupby(keys, sort=False):
+        control = controls[key[: len(by)]].set_index("problem")["value"]
+        after = own.pivot(index="seed", columns="problem", values="value")[control.index]
+        yield dict(zip(keys, key, strict=True)), after, control
+
+
+def from_start(frame: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
+    """Differences from the base with a row of zeros at step 0, where every arm is the base."""
+    arms = frame[(frame["method"] != BASE) & (frame["step"] > 0)]
+    zeros = dict.fromkeys(["step", "estimate", "low", "high", "se"], 0)
+    start = arms.drop_duplicates(["model", "method", *by]).assign(**zeros)
+    return pd.concat([frame[frame["method"] == BASE], start, arms], ignore_index=True)
 
 
 def _measured(scores: pd.DataFrame) -> Iterator[tuple[dict[str, object], pd.DataFrame]]:

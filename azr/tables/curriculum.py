@@ -70,7 +70,7 @@ def by_step(solved: pd.DataFrame, windows: int = 6) -> pd.DataFrame:
     place = ((solved["step"] - 1) // width + 0.5) * width
     runs = solved.assign(step=place).groupby(["model", "method", "seed", "step"], sort=False)[list(QUANTITIES)].mean()
     scores = runs.rename(columns=QUANTITIES).rename_axis(columns="quantity").stack().rename("value").reset_index()
-    return means(scores, by=["quantity"]).sort_values(["model", "method", "quantity", "step"], ignore_index=True)
+    return means(scores, by=["quantity"])
 
 
 def curriculum(solved: pd.DataFrame, windows: int = 6) -> pd.DataFrame:

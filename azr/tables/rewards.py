@@ -26,8 +26,8 @@ def shapes(proposals: pd.DataFrame, since: int = 1) -> pd.DataFrame:
 
     Returns:
         Scores without problems: model, method, seed, quantity, value. Of all proposals ``valid`` (share), ``reward``
-        and ``tokens``; of the valid ones ``solve rate``, ``statements`` and the shares ``never solved``, ``always solved``
-        and ``learnable`` (solve rate in [1/4, 3/4]).
+        and ``tokens``; of the valid ones ``solve rate``, ``statements`` and the shares ``never solved``,
+        ``always solved`` and ``learnable`` (solve rate in [1/4, 3/4]).
     """
     late = proposals[proposals["step"] >= since]
     valid = late[late["fate"] == "valid"]
@@ -54,4 +54,4 @@ def solve_rates(
     shares = valid.groupby(_RUN, sort=False)["solve_rate"].value_counts(normalize=True)
     table = shares.unstack(fill_value=0.0)
     scores = table.stack().rename("value").reset_index()
-    return means(scores, by=["solve_rate"]).sort_values(["model", "method", "solve_rate"], ignore_index=True)
+    return means(scores, by=["solve_rate"])

@@ -19,7 +19,6 @@ from azr.tables.compare import at_end, differences
 
 CLAIM = {"dtype": "bfloat16", "tolerance": "1e-05"}
 """C12's definition of unchanged."""
-_RUN = ["model", "method", "seed", "step"]
 
 
 def runs(tensors: pd.DataFrame, by: str | None = None) -> pd.DataFrame:
@@ -33,13 +32,8 @@ def runs(tensors: pd.DataFrame, by: str | None = None) -> pd.DataFrame:
         model, method, seed, step, [by], dtype, tolerance, sparsity, whole, null, residual (sparsity minus null), norm,
         base_norm, size (norm over base_norm), parameters.
     """
-    parts = [
-        sparsity_table(own, by).assign(**dict(zip(_RUN, run, strict=True)))
-        for run, own in tensors.groupby(_RUN, sort=False)
-    ]
-    frame = pd.concat(parts, ignore_index=True)
-    frame = frame.assign(residual=frame["sparsity"] - frame["null"], size=frame["norm"] / frame["base_norm"])
-    return frame[[*_RUN, *(name for name in frame if name not in _RUN)]]
+    frame = sparsity_table(tensors, by)
+    return frame.assign(residual=frame["sparsity"] - frame["null"], size=frame["norm"] / frame["base_norm"])
 
 
 def of_definition(
@@ -49,28 +43,25 @@ def of_definition(
     return frame[(frame["dtype"] == dtype) & (frame["tolerance"] == tolerance)]
 
 
-def contrasts(
-    frame: pd.DataFrame, pairs: Sequence[tuple[str, str]] = (("selfplay", "sft"), ("selfplay", "rlvr"))
-) -> pd.DataFrame:
-    """C12 and E4: differences between arms trained with all weights, by the claim's definition, after training.
+def contrasts(frame: pd.DataFrame, references: Sequence[str] = ("sft", "rlvr", "selfplay")) -> pd.DataFrame:
+    """C12 and E4: differences between arms after training, by the claim's definition.
 
     Args:
-        frame: from ``runs``.
-        pairs: arms, minuend first; where an arm was trained with all weights (its name ends in ``-full``), that run is
-            compared.
+        frame: from ``runs``. Where arms were trained with all weights (``-full``), those runs alone are compared, under
+            the arms' plain names.
+        references: subtrahends.
 
     Returns:
-        model, method, reference, step, quantity (``sparsity``, ``residual`` or ``size``), estimate, low, high, se, df,
-        seeds, problems.
+        model, method, reference, quantity (``sparsity``, ``residual`` or ``size``), estimate, low, high, se, df, seeds,
+        problems.
     """
-    last = of_definition(at_end(frame))
-    full = last[last["method"].str.endswith("-full")]
-    last = full if len(full) else last
-    last = last.assign(method=last["method"].str.removesuffix("-full"), step=0)
-    scores = last.melt(["model", "method", "seed", "step"], ["sparsity", "residual", "size"], "quantity", "value")
-    found = []
-    for method, reference in pairs:
-        if reference in set(scores["method"]):
-            rows = differences(scores, reference, by=["quantity"])
-            found.append(rows[rows["method"] == method])
-    return pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=["model", "method", "reference"])
+    last = full_weights(of_definition(at_end(frame)))
+    last = last.assign(method=last["method"].str.removesuffix("-full"))
+    scores = last.melt(["model", "method", "seed"], ["sparsity", "residual", "size"], "quantity", "value")
+    return pd.concat([differences(scores, reference, by=["quantity"]) for reference in references], ignore_index=True)
+
+
+def full_weights(frame: pd.DataFrame) -> pd.DataFrame:
+    """The runs that trained all weights, where there are any, else all: LoRA's sparsity is another quantity."""
+    full = frame[frame["method"].str.endswith("-full")]
+    return full if len(full) else frame

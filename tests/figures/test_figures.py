@@ -1,0 +1,81 @@
+"""Each figure is drawn from its table, over the reference study, and of a study that is small or lacks arms."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.colors import to_hex
+
+from azr.figures import catalogue, style
+from tests.tables.synthetic import synthetic_claims, synthetic_study
+
+
+@pytest.fixture(scope="module")
+def frames() -> dict[str, pd.DataFrame]:
+    return synthetic_study(seeds=2, problems=12, samples=16) | {"claims": synthetic_claims()}
+
+
+@pytest.fixture(scope="module")
+def small() -> dict[str, pd.DataFrame]:
+    """One model, one seed, two arms."""
+    study = synthetic_study(seeds=1, problems=12, samples=16, models=("nano",))
+    kept = ("base", "sft", "selfplay", "selfplay-full")
+    return {name: frame[frame["method"].isin(kept)] for name, frame in study.items()}
+
+
+def smallest_text(figure: plt.Figure) -> float:
+    figure.canvas.draw()
+    texts = [text for text in figure.findobj(plt.Text) if text.get_text().strip() and text.get_visible()]
+    return min(text.get_fontsize() for text in texts)
+
+
+@pytest.mark.parametrize("name", catalogue.FIGURES)
+def test_every_figure_fits_a_page_and_can_be_read(name, frames):
+    figure, frame = catalogue.draw(name, frames)
+    assert not frame.empty
+    assert figure.get_figwidth() <= 7
+    assert figure.get_figheight() <= 9
+    assert smallest_text(figure) >= 7
+    for ax in figure.axes:
+        assert ax.has_data() or not ax.axison, "no empty panels"
+    plt.close(figure)
+
+
+@pytest.mark.parametrize("name", [name for name in catalogue.FIGURES if name != "fig09_claims"])
+def test_a_small_study_is_drawn_over_the_reference(name, small, frames):
+    figure, _ = catalogue.draw(name, small, frames)
+    assert "micro" not in {text.get_text() for text in figure.findobj(plt.Text)}, "only the reader's own models"
+    plt.close(figure)
+
+
+def test_only_what_was_measured_can_be_drawn(frames):
+    assert catalogue.available({"test": frames["test"]}) == [
+        "fig00_base",
+        "fig01_sft",
+        "fig02_rlvr",
+        "fig04_passk",
+        "fig04_leash",
+    ]
+
+
+def test_an_arm_of_ones_own_is_shown_beside_the_figures_arms(frames):
+    own = frames["test"][frames["test"]["method"] == "selfplay"].assign(method="mine")
+    table = catalogue.table("fig01_sft", {"test": pd.concat([frames["test"], own])})
+    assert set(table["method"]) == {"base", "sft", "mine"}
+
+
+def test_a_colour_means_one_arm_in_every_figure(frames):
+    figure, _ = catalogue.draw("fig04_passk", frames)
+    colours = {to_hex(line.get_color()).upper() for ax in figure.axes for line in ax.get_lines()}
+    assert colours <= {style.PALETTE[m].upper() for m in ("base", "sft", "rlvr", "selfplay")} | {style.GREY}
+    plt.close(figure)
+    assert len({colour.upper() for colour in style.PALETTE.values()}) == len(style.PALETTE)
+
+
+def test_a_claim_is_drawn_with_its_own_sign_and_the_bases_number_beside_it():
+    claims = synthetic_claims(("nano",))
+    figure, _ = catalogue.draw("fig09_claims", {"claims": claims})
+    entropy = next(ax for ax in figure.axes if ax.get_xlabel() == "nats a token")
+    points = {float(x) for line in entropy.get_lines() for x in np.atleast_1d(line.get_xdata())}
+    assert {-0.11, 0.001} <= points, "a fall of entropy stands left of 0"
+    plt.close(figure)
