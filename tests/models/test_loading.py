@@ -1,0 +1,142 @@
+"""Loading: folders, adapters, and what is said where there is no such model."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
+from peft import LoraConfig, get_peft_model
+
+from azr.errors import UserError
+from azr.models import loading
+from azr.models.loading import load_config, load_model, weights_folder
+
+from .tiny import tiny_model, tiny_tokenizer
+
+IDS = torch.tensor([[0, 5, 9]])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("tiny")
+    tiny_model().save_pretrained(path)
+    tiny_tokenizer().save_pretrained(path)
+    return path
+
+
+def test_a_folder_opens_for_evaluation_and_pads_on_the_left(folder):
+    model, tokenizer = load_model(str(folder))
+    assert not model.training
+    assert tokenizer.padding_side == "left"
+    assert torch.equal(model(IDS).logits, tiny_model()(IDS).logits)
+    assert load_model(str(folder), "bfloat16")[0].dtype == torch.bfloat16
+    assert load_config(str(folder)).num_hidden_layers == 2
+
+
+def test_the_models_own_sampling_defaults_are_left_behind_but_not_its_tokens(tmp_path):
+    model = tiny_model()
+    model.generation_config.update(do_sample=True, top_p=0.5, repetition_penalty=2.0, eos_token_id=[1, 7])
+    model.save_pretrained(tmp_path)
+    tokenizer = tiny_tokenizer()
+    tokenizer.pad_token = None
+    tokenizer.save_pretrained(tmp_path)
+    model, tokenizer = load_model(str(tmp_path))
+    assert model.generation_config.top_p in (None, 1.0)
+    assert model.generation_config.repetition_penalty in (None, 1.0)
+    assert model.generation_config.eos_token_id == [1, 7]
+    assert tokenizer.pad_token == "</s>"
+
+
+def test_an_adapter_is_merged(folder, tmp_path):
+    adapted = get_peft_model(tiny_model(), LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM"))
+    with torch.no_grad():
+        for name, weight in adapted.named_parameters():
+            if "lora_B" in name:
+                weight.normal_(std=0.1)
+    adapted.save_pretrained(tmp_path)
+    merged, _ = load_model(str(folder), adapter=tmp_path)
+    torch.testing.assert_close(merged(IDS).logits, adapted.eval()(IDS).logits, atol=1e-5, rtol=1e-4)
+    assert not any("lora" in name for name, _ in merged.named_parameters())
+    (tmp_path / "adapter_model.safetensors").write_bytes(b"torn")
+    with pytest.raises(UserError, match="not whole"):
+        load_model(str(folder), adapter=tmp_path)
+    with pytest.raises(UserError, match="no adapter"):
+        load_model(str(folder), adapter=tmp_path / "none")
+
+
+def test_a_gguf_file_in_a_folder_is_what_is_opened(tmp_path, monkeypatch):
+    (tmp_path / "small.gguf").write_bytes(b"")
+    asked = {}
+    fake = SimpleNamespace(from_pretrained=lambda path, **settings: asked.update(settings, path=path))
+    monkeypatch.setattr(loading, "AutoConfig", fake)
+    load_config(str(tmp_path))
+    assert asked == {"gguf_file": "small.gguf", "path": str(tmp_path)}
+
+
+def test_weights_of_a_run_are_its_final_ones(tmp_path, folder):
+    assert weights_folder(str(folder)) == folder
+    assert weights_folder("nano").name == "nano"
+    (tmp_path / "run.json").write_text("{}")
+    with pytest.raises(UserError, match="no final weights"):
+        weights_folder(str(tmp_path))
+    (tmp_path / "adapter").mkdir()
+    assert weights_folder(str(tmp_path)) == tmp_path / "adapter"
+    with pytest.raises(UserError, match="no weights"):
+        weights_folder("nobody/nothing")
+
+
+@pytest.mark.parametrize("load", [load_model, load_config])
+def test_a_folder_without_a_whole_model_is_the_users_mistake(load, folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "torn")
+    (tmp_path / "torn" / ("model.safetensors" if load is load_model else "config.json")).write_bytes(b"torn")
+    for name in (tmp_path, tmp_path / "torn"):
+        with pytest.raises(UserError, match="no causal language model"):
+            load(str(name))
+
+
+@pytest.mark.parametrize("name", ["runs/laptop/nano/selfplay-seed9", "./nothing", "/nowhere/nothing"])
+def test_a_path_that_is_no_folder_is_refused_without_asking_the_hub(name, monkeypatch):
+    monkeypatch.setattr(loading, "snapshot_download", None)
+    with pytest.raises(UserError, match="no folder"):
+        load_model(name)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (GatedRepoError, "is gated"),
+        (RepositoryNotFoundError, "There is no model"),
+        (ConnectionError, "cannot be reached"),
+    ],
+)
+def test_what_the_hub_answers_is_one_sentence(error, said, monkeypatch):
+    def refuse(*_: object, **__: object) -> None:
+        raise (
+            error("401", response=SimpleNamespace(headers={}, request=None)) if error is not ConnectionError else error
+        )
+
+    monkeypatch.setattr(loading, "snapshot_download", refuse)
+    with pytest.raises(UserError, match=said):
+        load_config("org/name")
+
+
+def test_what_is_no_name_of_the_hub_is_no_model():
+    with pytest.raises(UserError, match="There is no model"):
+        load_model("what is this?")
+
+
+@pytest.mark.slow
+def test_a_hub_that_cannot_be_reached_is_said_once():
+    code = "from azr.errors import UserError\nfrom azr.models.loading import load_model\n"
+    code += "try: load_model('nobody/nothing')\nexcept UserError as error: print(error)"
+    settings = {"HF_HUB_OFFLINE": "0", "HF_ENDPOINT": "http://127.0.0.1:9", "NO_PROXY": "*"}  # nobody listens there
+    env = {"PATH": "", "PYTHONPATH": str(Path(loading.__file__).parents[2])} | settings
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
+    assert "cannot be reached" in done.stdout
+    assert (len(done.stdout.splitlines()), done.stderr) == (1, "")
