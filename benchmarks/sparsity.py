@@ -1,15 +1,13 @@
-"""How much memory and time `azr sparsity` takes, as ratios to the largest tensor and to reading the files.
+"""How much time and memory `azr sparsity` takes, beside reading the same files with two threads.
 
-    python benchmarks/sparsity.py                  # two checkpoints of 0.5 GB each, in bfloat16, sharded
-    python benchmarks/sparsity.py --gigabytes 4 --trained float32
+    python benchmarks/sparsity.py                        # two checkpoints in bfloat16, together 400 MB
+    python benchmarks/sparsity.py --dtype float32 --megabytes 2000
 
-Makes the folders in a temporary place, compares them under all twelve definitions in a process of its own, and prints
-
-    memory  the peak over what the process had before it began, by the bytes of the largest tensor of either folder
-    time    of comparing, by that of reading the bytes of both folders; the files are in the page cache for both, so
-            against a disk the ratio is smaller
-
-Needs Linux or macOS. Left out: adapters, and weights on a GPU.
+Writes two sharded checkpoints with the proportions of a Llama to a temporary folder (a fifth of the weights of the
+second is changed in bfloat16, all of them in float32) and prints, for reading and for comparing under all definitions,
+wall and CPU seconds, the best of five, and the peak of memory over the program itself, in pairs of the largest tensor.
+The files are in the page cache for both, so against a disk the ratios are kinder. Needs Linux or macOS. Left out:
+adapters, whose merging is arithmetic.
 """
 
 from __future__ import annotations
@@ -17,97 +15,101 @@ from __future__ import annotations
 import argparse
 import json
 import resource
-import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
-LAYERS = 12
-BYTES = {"bfloat16": 2, "float16": 2, "float32": 4}
+import numpy as np
+
+LAYERS = 8
+BLOCK = 1 << 24  # bytes read at once
 
 
-def make(folder: Path, gigabytes: float, trained: str) -> None:
-    """Write ``base`` (bfloat16) and ``trained``: a model in the proportions of a Llama, a fifth of it changed."""
-    import torch
-    from safetensors.torch import save_file
-
-    width = int((gigabytes * 1e9 / BYTES["bfloat16"] / (LAYERS * 12 + 8)) ** 0.5) // 64 * 64
-    shapes = {"attention": (4 * width, width), "gate_up": (5 * width, width), "down": (width, 3 * width)}
-    generator = torch.Generator().manual_seed(0)
-    shards = [("embed_tokens", (8 * width, width)), *(f"layers.{i}" for i in range(LAYERS))]
-    maps: dict[str, dict[str, str]] = {"base": {}, "trained": {}}
-    for number, shard in enumerate(shards):
-        own = [shard] if isinstance(shard, tuple) else [(f"{shard}.{name}", shape) for name, shape in shapes.items()]
-        base = {f"{n}.weight": 0.02 * torch.randn(s, generator=generator).bfloat16() for n, s in own}
-        changed = {}
-        for name, weight in base.items():
-            moved = torch.rand(weight.shape, generator=generator) < 0.2
-            changed[name] = (weight.float() * (1 + 0.02 * moved)).to(getattr(torch, trained))
-        for side, tensors in (("base", base), ("trained", changed)):
-            (folder / side).mkdir(exist_ok=True)
-            file = f"model-{number:05}.safetensors"
-            save_file(tensors, folder / side / file)
-            maps[side] |= dict.fromkeys(tensors, file)
-    for side, weight_map in maps.items():
-        index = {"metadata": {}, "weight_map": weight_map}
+def make(folder: Path, megabytes: int, dtype: str) -> int:
+    """Write ``base`` and ``trained``; returns the bytes of the largest tensor's pair."""
+    itemsize = 2 if dtype == "bfloat16" else 4
+    width = int((megabytes * 1e6 / itemsize / 2 / (LAYERS * 12 + 8)) ** 0.5) // 64 * 64
+    shapes = {"embed_tokens": (8 * width, width)}
+    for i in range(LAYERS):
+        shapes |= {f"layers.{i}.{name}": (rows * width, width) for name, rows in (("attn", 4), ("up", 5), ("down", 3))}
+    rng = np.random.default_rng(0)
+    for side in ("base", "trained"):
+        (folder / side).mkdir()
+    for name, shape in shapes.items():
+        base = np.float32(0.02) * rng.standard_normal(shape, dtype=np.float32)
+        if dtype == "bfloat16":
+            base = (base.view(np.uint32) >> 16).astype(np.uint16)
+            trained = base + (rng.random(shape, dtype=np.float32) < 0.2).astype(np.uint16)
+        else:
+            trained = base + np.float32(1e-5) * rng.standard_normal(shape, dtype=np.float32)
+        for side, tensor in (("base", base), ("trained", trained)):
+            entry = {"dtype": "BF16" if itemsize == 2 else "F32", "shape": shape, "data_offsets": [0, tensor.nbytes]}
+            header = json.dumps({f"{name}.weight": entry}).encode()
+            shard = len(header).to_bytes(8, "little") + header + tensor.tobytes()
+            (folder / side / f"{name}.safetensors").write_bytes(shard)
+    for side in ("base", "trained"):
+        index = {"weight_map": {f"{name}.weight": f"{name}.safetensors" for name in shapes}}
         (folder / side / "model.safetensors.index.json").write_text(json.dumps(index))
+    return 2 * 8 * width * width * itemsize
 
 
-def compare(folder: Path) -> None:
-    """Print what comparing the two folders took, as JSON: seconds, bytes over the beginning, the largest tensor."""
-    from azr.metrics.checkpoints import open_checkpoint
-    from azr.metrics.sparsity import sparsity_matrix
+def read(folder: Path) -> None:
+    """Read all weights as plain bytes with two threads."""
 
-    largest = max(
-        tensor.nbytes for side in ("base", "trained") for tensor in open_checkpoint(folder / side).values()
-    )  # which also warms up the reader
-    before, began = _peak(), time.perf_counter()
-    matrix = sparsity_matrix(folder / "base", folder / "trained")
-    seconds = time.perf_counter() - began
-    found = {"seconds": seconds, "extra": _peak() - before, "before": before, "largest": largest}
-    print(json.dumps(found | {"parameters": int(matrix["parameters"].iloc[0])}))
-
-
-def read(folder: Path) -> float:
-    """Seconds to read all weights as plain bytes."""
-    buffer, began = memoryview(bytearray(1 << 24)), time.perf_counter()
-    for path in sorted(folder.glob("*/*.safetensors")):
+    def work(path: Path) -> None:
+        buffer = memoryview(bytearray(BLOCK))
         with path.open("rb", buffering=0) as file:
             while file.readinto(buffer):
                 pass
-    return time.perf_counter() - began
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(work, sorted(folder.glob("*/*.safetensors"))))
 
 
-def _peak() -> int:
-    """Largest resident size of this process so far, in bytes."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+def seconds(work: Callable[[], object]) -> tuple[float, float]:
+    """The least wall and CPU seconds of five calls."""
+    times = []
+    for _ in range(5):
+        wall, cpu = time.perf_counter(), time.process_time()
+        work()
+        times.append((time.perf_counter() - wall, time.process_time() - cpu))
+    walls, cpus = zip(*times, strict=True)
+    return min(walls), min(cpus)
+
+
+def compare(folder: Path) -> tuple[float, float, int]:
+    """Wall and CPU seconds of comparing, and by how many bytes the process grew; to be run in a fresh process."""
+    from azr.metrics import update_sparsity
+
+    def peak() -> int:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+    small = next(folder.glob("base/*down.safetensors"))
+    update_sparsity(small, small)  # loads what is loaded once
+    before = peak()
+    wall, cpu = seconds(lambda: update_sparsity(folder / "base", folder / "trained"))
+    return wall, cpu, peak() - before
 
 
 def main() -> None:
-    """Run the benchmark; making and comparing are processes of their own, so that neither's memory counts here."""
+    """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--gigabytes", type=float, default=0.5, help="size of the base's weights (default: 0.5)")
-    parser.add_argument("--trained", choices=BYTES, default="bfloat16", help="type of the trained weights")
-    parser.add_argument("--part", choices=("make", "compare"), help=argparse.SUPPRESS)
-    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--megabytes", type=int, default=400, help="of both checkpoints together (default: 400)")
+    parser.add_argument("--dtype", choices=("bfloat16", "float32"), default="bfloat16")
     args = parser.parse_args()
-    if args.part == "make":
-        make(args.folder, args.gigabytes, args.trained)
-    elif args.part == "compare":
-        compare(args.folder)
-    else:
-        with tempfile.TemporaryDirectory() as name:
-            command = [sys.executable, __file__, *sys.argv[1:], "--folder", name, "--part"]
-            subprocess.run([*command, "make"], check=True)
-            done = subprocess.run([*command, "compare"], check=True, stdout=subprocess.PIPE, text=True)
-            found = json.loads(done.stdout)
-            reading = min(read(Path(name)) for _ in range(3))
-        print(f"parameters         {found['parameters']:,}; largest tensor {found['largest'] / 1e6:.0f} MB")
-        print(f"memory             {found['extra'] / found['largest']:.1f} times the largest tensor")
-        print(f"                   ({found['before'] / 1e6:.0f} MB for the program itself not counted)")
-        print(f"time               {found['seconds'] / reading:.1f} times reading both folders from the page cache")
+    with tempfile.TemporaryDirectory() as name:
+        largest = make(Path(name), args.megabytes, args.dtype)
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+            wall, cpu, grown = pool.submit(compare, Path(name)).result()
+        read_wall, read_cpu = seconds(lambda: read(Path(name)))
+    print(f"reading    {read_wall:.3f} s, {read_cpu:.3f} s of CPU")
+    print(f"comparing  {wall:.3f} s, {cpu:.3f} s of CPU")
+    print(f"speed      {read_wall / wall:.2f} of reading by the clock, {read_cpu / cpu:.2f} by CPU")
+    print(f"memory     {grown / largest:.2f} times the largest pair of tensors ({largest / 1e6:.0f} MB)")
 
 
 if __name__ == "__main__":

@@ -201,9 +201,9 @@ def _open_files(paths: Iterable[Path]) -> dict[str, Weight]:
 def _mapped(path: Path) -> Iterator[tuple[str, Weight]]:
     """The tensors of one safetensors file: eight bytes of length, a JSON header, the elements."""
     with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(min(length, path.stat().st_size)))
         content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    length = int.from_bytes(content[:8], "little")
-    header = json.loads(content[8 : 8 + length])
     header.pop("__metadata__", None)
     for name, entry in header.items():
         first, last = (8 + length + end for end in entry["data_offsets"])

@@ -35,34 +35,10 @@ def test_equals_the_sum_of_p_log_p_and_does_not_see_a_shift(values, shift):
     assert float(token_entropy(logits + shift)) == pytest.approx(expected, abs=1e-9)
 
 
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
-def test_any_floating_dtype(dtype):
-    logits = torch.tensor([[0.0, 1.0, -INF, 20.0], [3.0, 3.0, 3.0, 3.0]]).to(dtype)
-    result = token_entropy(logits)
-    assert result.dtype == (torch.float64 if dtype == torch.float64 else torch.float32)
-    assert torch.allclose(result.double(), token_entropy(logits.double()), atol=1e-5)
-
-
-def test_large_logits_do_not_overflow():
-    assert token_entropy(torch.tensor([3e38, 3e38, -3e38])) == pytest.approx(math.log(2), abs=1e-6)
-
-
 def test_rows_are_independent_of_the_chunks_they_fall_into(monkeypatch):
     monkeypatch.setattr("azr.metrics.entropy._CHUNK_ELEMENTS", 100)
     logits = torch.randn(7, 100, 11, generator=torch.Generator().manual_seed(0))
     assert torch.equal(token_entropy(logits)[6, 99], token_entropy(logits[6, 99]))
-
-
-def test_empty_batch_gives_an_empty_answer():
-    assert token_entropy(torch.zeros(0, 5, 8)).shape == (0, 5)
-
-
-def test_it_is_the_expectation_of_the_sampled_tokens_surprise():
-    generator = torch.Generator().manual_seed(0)
-    logits = torch.randn(20, generator=generator)
-    tokens = torch.multinomial(logits.softmax(-1), 100_000, replacement=True, generator=generator)
-    nll = -logits.log_softmax(-1)[tokens]
-    assert float(nll.mean()) == pytest.approx(float(token_entropy(logits)), abs=4 * float(nll.std()) / 100_000**0.5)
 
 
 @pytest.mark.parametrize("logits", [torch.zeros(3, dtype=torch.int64), torch.zeros(3, 0), torch.tensor(1.0)])

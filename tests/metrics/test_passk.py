@@ -83,11 +83,6 @@ def test_a_crossing_is_a_gain_at_the_smallest_k_and_a_loss_at_the_largest():
     assert not crossing(curve([0.005, 0.02, 0.0, -0.02])).crosses  # the gain is not
 
 
-def test_the_order_of_rows_does_not_matter():
-    rows = curve([0.04, 0.02, 0.0, -0.02])
-    assert crossing(rows.sample(frac=1, random_state=0)) == crossing(rows)
-
-
 @pytest.mark.parametrize(
     ("values", "k"),
     [

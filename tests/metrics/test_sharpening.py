@@ -39,14 +39,6 @@ def test_least_squares_would_see_widening_where_there_is_none():
     assert np.mean(ours) == pytest.approx(1.0, abs=0.05)
 
 
-def test_without_noise_it_is_the_line():
-    p = np.linspace(0.15, 0.85, 40)
-    odds = (p / (1 - p)) ** 2 * np.e
-    found = sharpening([p, p], odds / (1 + odds), 10**9)
-    assert (found.slope.estimate, found.intercept.estimate) == pytest.approx((2, 1), abs=1e-6)
-    assert found.problems == 40
-
-
 def test_one_measurement_of_the_base_is_not_enough():
     with pytest.raises(ValueError, match="base needs two rows"):
         sharpening([0.5, 0.6, 0.7], [0.5, 0.6, 0.7], 64)
