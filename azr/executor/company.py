@@ -65,21 +65,18 @@ _USE_UP = words("all any bytes dict enumerate frozenset iter list max min next r
 _USE_UP_ALL = words("zip extend fromkeys join update intersection union difference")
 _SETS = words("frozenset hash set")
 _VIEWS = words("items keys")
-_SET_OPERATORS = (ast.BitAnd, ast.BitOr, ast.BitXor, ast.Sub)
+_OPERATORS = (ast.BitAnd, ast.BitOr, ast.BitXor, ast.Sub)
 
 
 def depends_on_order(nodes: list[ast.AST]) -> bool:
     """Whether a program mentions sets or hashes, whose order or value changes with the hash seed."""
-    views = operators = False
-    for node in nodes:
-        kind = type(node)
-        if kind is ast.Set or kind is ast.SetComp or (kind is ast.Name and node.id in _SETS):
-            return True
-        if kind is ast.Attribute and node.attr in _VIEWS:
-            views = True
-        elif kind is ast.BinOp and isinstance(node.op, _SET_OPERATORS):
-            operators = True
-    return views and operators
+    kinds = {type(node) for node in nodes}
+    names = {
+        node.id if type(node) is ast.Name else node.attr for node in nodes if type(node) in (ast.Name, ast.Attribute)
+    }
+    if ast.Set in kinds or ast.SetComp in kinds or names & _SETS:
+        return True
+    return bool(names & _VIEWS) and any(type(node) is ast.BinOp and isinstance(node.op, _OPERATORS) for node in nodes)
 
 
 def may_share(nodes: list[ast.AST]) -> bool:
@@ -136,10 +133,9 @@ def may_share(nodes: list[ast.AST]) -> bool:
             case ast.ExceptHandler(type=kind):
                 kinds = kind.elts if isinstance(kind, ast.Tuple) else [kind]
                 fits = all(isinstance(kind, ast.Name) and kind.id in _CAUGHT for kind in kinds)
-            case ast.Compare(left=left, comparators=[right], ops=[ast.Is() | ast.IsNot()]):
-                fits = any(isinstance(s, ast.Constant) and type(s.value) in (bool, type(None)) for s in (left, right))
-            case ast.Compare(ops=operators):
-                fits = not any(isinstance(operator, ast.Is | ast.IsNot) for operator in operators)
+            case ast.Compare(ops=operators, comparators=[*_, right]):  # None, True and False are no traces
+                constant = len(operators) == 1 and type(getattr(right, "value", 0)) in (bool, type(None))
+                fits = constant or not any(isinstance(operator, ast.Is | ast.IsNot) for operator in operators)
             case ast.FunctionDef(decorator_list=[_, *_]) | ast.Try(finalbody=[_, *_]):
                 fits = False
             case ast.Import(names=aliases):

@@ -76,8 +76,6 @@ class Execution:
     """If OK, the literal of the returned value (a script: what it printed, "" if over the limit); else None."""
     detail: str = ""
     """Why not OK: the policy's rule, the exception's class, the limit."""
-    seconds: float = 0.0
-    """Wall time of the (first) run in the sandbox, in seconds."""
 
     @property
     def ok(self) -> bool:

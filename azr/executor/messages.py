@@ -16,7 +16,7 @@ from azr.executor.jobs import Verdict
 VERDICTS = tuple(Verdict)
 ALONE = len(VERDICTS)
 """In place of a verdict's index: the program did not get through in company and wants a process of its own."""
-_HEAD = struct.Struct("<BBfI")  # index of the verdict, whether order matters, seconds, bytes of text
+_HEAD = struct.Struct("<BBI")  # index of the verdict, whether order matters, bytes of text
 
 
 class Message(NamedTuple):
@@ -43,7 +43,6 @@ class Result(NamedTuple):
     """Whether the program's result may depend on the order of sets."""
     company: bool = True
     """Whether it ran in company, so that nothing hostile can have written this."""
-    seconds: float = 0.0
 
 
 def send(file: BinaryIO, value: Any) -> None:
@@ -60,7 +59,7 @@ def receive(file: BinaryIO) -> Any:
 def pack(result: Result) -> bytes:
     """The bytes of a result."""
     text = result.text.encode("utf-8", "surrogatepass")
-    return _HEAD.pack(result.code, result.order, result.seconds, len(text)) + text
+    return _HEAD.pack(result.code, result.order, len(text)) + text
 
 
 def unpack(data: bytes, company: bool, max_bytes: int) -> tuple[list[Result], bytes]:
@@ -70,13 +69,13 @@ def unpack(data: bytes, company: bool, max_bytes: int) -> tuple[list[Result], by
     """
     results: list[Result] = []
     while len(data) >= _HEAD.size:
-        code, order, seconds, size = _HEAD.unpack_from(data)
+        code, order, size = _HEAD.unpack_from(data)
         end = _HEAD.size + size
         if code >= ALONE + company or size > max_bytes:
             raise ValueError("no result")
         if len(data) < end:
             break
         text = data[_HEAD.size : end].decode("utf-8", "replace")
-        results.append(Result(code, text, bool(order), company, seconds))
+        results.append(Result(code, text, bool(order), company))
         data = data[end:]
     return results, data

@@ -55,24 +55,21 @@ def load_modules(names: Iterable[str]) -> None:
         with contextlib.suppress(ImportError):  # another system's, or another version's
             importlib.import_module(name)
     for name in sorted(names):
-        _MODULES[name] = _copy(name, importlib.import_module(name))
+        _MODULES[name] = _copy(importlib.import_module(name), name)
         parent, _, child = name.rpartition(".")
         if parent in _MODULES:
             setattr(_MODULES[parent], child, _MODULES[name])
 
 
-def _copy(name: str, module: ModuleType) -> ModuleType:
+def _copy(module: ModuleType, name: str) -> ModuleType:
     public = getattr(module, "__all__", None) or [key for key in vars(module) if key[:1] != "_"]
     if name == "sys":
         public = [key for key in _SYS_NAMES if hasattr(module, key)]
+    values = {key: getattr(module, key) for key in public if key not in _HIDDEN.get(name, ())}
+    values = {key: value for key, value in values.items() if not isinstance(value, ModuleType)}
     copied = ModuleType(name)
-    contents = vars(copied)
-    contents.clear()
-    for key in public:
-        value = getattr(module, key)
-        if key not in _HIDDEN.get(name, ()) and not isinstance(value, ModuleType):
-            contents[key] = value
-    contents |= {"__name__": name, "__all__": list(contents)}
+    vars(copied).clear()
+    vars(copied).update(values, __name__=name, __all__=list(values))
     return copied
 
 

@@ -62,12 +62,7 @@ def nodes_of(tree: ast.AST) -> list[ast.AST]:
     for node in nodes:  # grows while it is read
         for field in node._fields:
             value = getattr(node, field)
-            if type(value) is list:
-                for item in value:
-                    if type(item) in _NODES:
-                        nodes.append(item)
-            elif type(value) in _NODES:
-                nodes.append(value)
+            nodes += [item for item in (value if type(value) is list else (value,)) if type(item) in _NODES]
     return nodes
 
 

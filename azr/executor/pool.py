@@ -232,7 +232,8 @@ class Executor:
                 except WorkerDiedError:
                     if failed.is_set():
                         return
-                    member = self._replace(member)
+                    fresh = self._crew[self._crew.index(member)] = member.again()
+                    member = fresh
                     waiting.extend(run for run in batch if run.outlives())
                 else:
                     for run, result in zip(batch, results, strict=True):
@@ -249,10 +250,6 @@ class Executor:
                     member.hang_up()  # so that no thread waits for an answer
                 raise
 
-    def _replace(self, member: Member) -> Member:
-        fresh = self._crew[self._crew.index(member)] = member.again()
-        return fresh
-
 
 class _Run:
     """Where a job stands."""
@@ -265,7 +262,6 @@ class _Run:
         self.lane = 0
         self.deaths = 0
         self.output: str | None = None
-        self.seconds = 0.0
         self.execution: Execution | None = None
         if len(job.program) > _MAX_PROGRAM_CHARS:
             self._end(Verdict.REJECTED, detail="program too long")
@@ -282,11 +278,11 @@ class _Run:
     def take(self, result: Result) -> None:
         """Take in one result; without an execution then, there is another run to do, in another lane."""
         verdict, text = VERDICTS[result.code], result.text
-        if verdict is Verdict.OK and self.is_job and not result.company and not _is_literal(text):
+        if verdict is Verdict.OK and self.is_job and not result.company and not literals.same_literal(text, text):
             verdict, text = Verdict.KILLED, "forged result"
         first = self.lane == 0
         if first:
-            self.output, self.seconds, self.company = text, result.seconds, result.company
+            self.output, self.company = text, result.company
             self.order = self.order or result.order
         if verdict is Verdict.OK and (first or text == self.output or literals.same_literal(text, self.output)):
             self.lane += 1
@@ -305,15 +301,7 @@ class _Run:
         return self.deaths <= 2
 
     def _end(self, verdict: Verdict, output: str | None = None, detail: str = "") -> None:
-        self.execution = Execution(verdict, output, detail, self.seconds)
-
-
-def _is_literal(text: str) -> bool:
-    try:
-        literals.parse_literal(text)
-    except ValueError:
-        return False
-    return True
+        self.execution = Execution(verdict, output, detail)
 
 
 def sandbox_layers() -> dict[str, str]:

@@ -120,14 +120,11 @@ def enter() -> dict[str, str]:
         report = _unshare()
     if report["PID namespace"] == HOLDS:
         _become_process_1()
-    steps: dict[str, Callable[[], None]] = {"empty root directory": _leave_file_system}
-    steps["unprivileged user"] = _become_nobody if os.geteuid() == 0 else lambda: None
+    report["empty root directory"] = _attempt(_leave_file_system)
+    report["unprivileged user"] = _attempt(_become_nobody) if os.geteuid() == 0 else HOLDS
     if _LINUX:
-        steps["no capabilities"] = _drop_capabilities
-        steps["no new privileges"] = lambda: _call("prctl", _PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    for name, step in steps.items():
-        report[name] = _attempt(step)
-    if _LINUX:
+        report["no capabilities"] = _attempt(_drop_capabilities)
+        report["no new privileges"] = _attempt(lambda: _call("prctl", _PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
         _attempt(lambda: _call("prctl", _PR_SET_DUMPABLE, 0, 0, 0, 0))
     if report["PID namespace"] == HOLDS:  # else the parent is a thread of the pool's, and may end before the pool
         _attempt(lambda: _call("prctl", _PR_SET_PDEATHSIG, 9, 0, 0, 0))  # last: a change of user clears it

@@ -166,9 +166,8 @@ def run_all(messages: list[Message], alone: bool, config: dict[str, Any], lock: 
     namespace.connect()
     for message in messages:
         signal.setitimer(signal.ITIMER_PROF, limit)
-        start = time.perf_counter()
         result = _answer(message, alone, config)
-        data = pack(result._replace(seconds=time.perf_counter() - start))
+        data = pack(result)
         while data:
             data = data[os.write(writing, data) :]
         if result == _STARVED:

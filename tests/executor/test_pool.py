@@ -58,7 +58,7 @@ def plain_python(program: str, argument: object) -> str:
 
 
 @pytest.mark.filterwarnings("ignore::SyntaxWarning")
-@settings(max_examples=25)
+@settings(max_examples=10)
 @given(st.lists(st.tuples(programs, st.sampled_from([3, -2, "abc", [3, 1, 2], []])), min_size=1, max_size=20))
 def test_any_generated_program_gives_what_plain_python_gives(executor, cases):
     executions = executor.run_many([Job(program, repr(argument)) for program, argument in cases])
@@ -67,14 +67,11 @@ def test_any_generated_program_gives_what_plain_python_gives(executor, cases):
         if execution.verdict in (Verdict.OK, Verdict.EXCEPTION) and "set" not in program:
             assert outcome(execution)[1] == expected
         else:  # sets have an order of their own; long strings are refused
-            assert execution.verdict in (
-                Verdict.OK,
-                Verdict.EXCEPTION,
-                Verdict.NON_DETERMINISTIC,
-                Verdict.OUTPUT_TOO_LARGE,
-            )
+            found = (Verdict.OK, Verdict.EXCEPTION, Verdict.NON_DETERMINISTIC, Verdict.OUTPUT_TOO_LARGE)
+            assert execution.verdict in found
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(st.lists(programs, min_size=2, max_size=12, unique=True), st.randoms(use_true_random=False))
 def test_company_does_not_change_results(executor, cases, random):
@@ -87,7 +84,7 @@ def test_company_does_not_change_results(executor, cases, random):
     assert [outcome(e) for e in alone] == [together[i] for i in order]
 
 
-@settings(max_examples=25)
+@settings(max_examples=10)
 @given(st.lists(st.tuples(st.text(), st.text()), min_size=1, max_size=20))
 def test_arbitrary_text_never_crashes_the_pool(executor, cases):
     jobs = [Job(program, given) for program, given in cases]
@@ -114,15 +111,12 @@ def test_sets_are_run_under_four_seeds(executor):
     assert all(e.ok for e in executor.run_many([Job("def f(x): return len(set(x)), {'b', 'a'}", "'aab'")]))
 
 
-def test_determinism_check_can_be_left_out(executor):
+def test_order_and_addresses_are_non_deterministic(executor):
     order = Job("def f(x): return list(set(x))", "['a', 'bb', 'ccc', 'd', 'e', 'f']", runs=1)
     assert executor.run(order).ok
-    assert executor.run(Job(order.program, order.input)).verdict is Verdict.NON_DETERMINISTIC
-
-
-def test_addresses_are_non_deterministic(executor):
-    assert executor.run(Job("def f(): return str(lambda: 1)", "")).verdict is Verdict.NON_DETERMINISTIC
-    assert executor.run(Job("def f(): return hash('a')", "")).verdict is Verdict.NON_DETERMINISTIC
+    address, hashed = Job("def f(): return str(lambda: 1)", ""), Job("def f(): return hash('a')", "")
+    executions = executor.run_many([Job(order.program, order.input), address, hashed])
+    assert {e.verdict for e in executions} == {Verdict.NON_DETERMINISTIC}
 
 
 def test_other_entry_points_and_modules():
@@ -150,7 +144,7 @@ def test_what_a_hostile_child_writes_is_refused_or_a_result(data):
     assert all(result.code < ALONE and not result.company and len(result.text) <= 100 for result in results)
 
 
-@given(st.lists(st.builds(Result, st.integers(0, ALONE), st.text(max_size=9), st.booleans(), seconds=st.just(0.5))))
+@given(st.lists(st.builds(Result, st.integers(0, ALONE), st.text(max_size=9), st.booleans(), st.just(True))))
 def test_results_survive_in_pieces(results):
     data = b"".join(map(pack, results))
     got, rest = [], b""
@@ -274,7 +268,7 @@ def test_descriptors_do_not_leak():
         return len(list(Path("/proc/self/fd").iterdir()))
 
     before = count()
-    for _ in range(3):
+    for _ in range(2):
         with Executor(workers=1, wall_seconds=120) as executor:
             executor.run_many([Job("def f(x): return set(x)", "[1]"), Script("print(1)")])
     assert count() == before

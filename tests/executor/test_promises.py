@@ -1,7 +1,7 @@
 """What a program cannot do. Each promise of docs/executor.md has its attack here, layer by layer where layers overlap.
 
-Attacks on the walls run as the trusted part of a script, where no policy and no reduced builtins are in their way. By
-default each runs behind all walls and without the filter of system calls; the other layers' turn is among the slow tests.
+Attacks on the walls run as the trusted part of a script, where no policy and no reduced builtins are in their way: by
+default behind all walls and without the filter of system calls; the other layers' turn is among the slow tests.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import pytest
 from azr.executor import Executor, Job, Script, Verdict, namespace
 from azr.executor.policy import IMPORTS
 
-from .attacks import attack, layers, linux, needs, outcome, still_works
+from .attacks import attack, linux, needs, outcome, still_works
 
 SECCOMP, ROOT, LIMITS = "seccomp filter", "empty root directory", "resource limits"
 REFUSALS = {"PermissionError", "FileNotFoundError", "ProcessLookupError", "BlockingIOError", "OSError", "RuntimeError"}
@@ -58,7 +58,11 @@ FAILING = [
         pytest.param((LIMITS,), (), marks=pytest.mark.slow),
         pytest.param((SECCOMP, LIMITS), ("socket", "fork", "thread", "spawn", "pipe", "dup"), marks=pytest.mark.slow),
         pytest.param((SECCOMP, ROOT), ("socket", "chroot", "mkdir", "symlink"), marks=pytest.mark.slow),
-        pytest.param((SECCOMP, "unprivileged user", "no capabilities"), ("socket", "setuid", "chroot"), marks=pytest.mark.slow),
+        pytest.param(
+            (SECCOMP, "unprivileged user", "no capabilities"),
+            ("socket", "setuid", "chroot", "fork", "thread", "spawn"),
+            marks=pytest.mark.slow,
+        ),
         pytest.param(("namespaces",), (), marks=pytest.mark.slow),
     ],
     ids=str,
@@ -112,8 +116,6 @@ def test_cannot_leave_a_process_behind_even_where_it_can_fork(stripped):
         "def f():\n    while True:\n        try: f()\n        except: pass",
         "def f(): return pow(3, 10**9) % 7",
         "import re\ndef f(): return re.match('(a+)+$', 'a' * 60 + 'b')",
-        "def f(): return sum(range(10**12))",
-        "while True: pass\ndef f(): return 1",
         "class A:\n    def __repr__(self):\n        while True: pass\ndef f(): return str(A())",
         "def f():\n    while True: print('x' * 10**6)",
     ],
@@ -143,12 +145,9 @@ def test_cannot_wait_in_a_queue_for_ever():
     "program",
     [
         "def f(): return len('x' * 10**10)",
-        "def f(): return len([0] * 10**9)",
         "def f():\n    x = [1]\n    while True: x += x",
-        "def f(): return len(list(range(10**9)))",
         "def f(): return sorted(iter(int, 1))",
         "def f(): return len('%1000000000d' % 1)",
-        "def f(): return bytes(10**10)",
         "def f(): return f'{1:>{10**10}}'",
     ],
 )
@@ -160,11 +159,8 @@ def test_cannot_exhaust_memory(executor, program):
     "program",
     [
         "def f(): return 'x' * 10**7",
-        "def f(): return [0] * 10**6",
         "def f(): return 10**5000",
         "def f():\n    x = []\n    for i in range(60): x = [x, x]\n    return x",
-        "def f():\n    x = ()\n    for i in range(60): x = (x, x)\n    return x",
-        "def f(): return {i: i for i in range(10**5)}",
         "def f(): return set(range(10**5))",
     ],
 )
@@ -187,7 +183,6 @@ def test_cannot_print_gigabytes(executor):
 @pytest.mark.parametrize(
     ("code", "verdict"),
     [
-        ("import os\nos._exit(0)", Verdict.KILLED),
         ("import os\nos._exit(1)", Verdict.KILLED),
         ("import ctypes\nctypes.string_at(0)", Verdict.KILLED),
         ("import os\nos.closerange(0, 1000)", Verdict.KILLED),
@@ -210,11 +205,7 @@ def test_cannot_crash_the_pool(executor, code, verdict):
         "[" * 150 + "]" * 150,
         "-" * 150_000 + "1",
         "x = " + "1+" * 60_000 + "1",
-        "x" + ".x" * 60_000,
-        "x = " + "9" * 100_000,
-        "not " * 40_000 + "1",
         "def f():\n" + "".join(" " * i + "if 1:\n" for i in range(1, 150)),
-        "lambda: " * 20_000 + "1",
         "x = '" + "\\N{BULLET}" * 10_000 + "'",
         "\0",
         "\ud800",
@@ -222,7 +213,7 @@ def test_cannot_crash_the_pool(executor, code, verdict):
         "f'{" * 500,
         "x" * 300_000,
     ],
-    ids=range(15),
+    ids=range(11),
 )
 def test_cannot_crash_anything_at_parse_time(executor, program):
     execution = executor.run(Job(program, ""))
@@ -244,28 +235,12 @@ def test_delays_only_its_own_slot(executor):
 @pytest.mark.parametrize("method", ["__eq__", "__hash__", "__repr__", "__str__", "__len__", "__iter__", "__bool__"])
 @pytest.mark.parametrize("base", ["", "(int)", "(str)", "(list)", "(dict)", "(tuple)"])
 def test_lying_objects_are_no_literals(executor, method, base):
-    program = f"class A{base}:\n    def {method}(self, *other): return 1\ndef f(): return A()"
-    assert outcome(executor.run(Job(program, ""))) == (Verdict.NOT_A_LITERAL, "A")
-    nested = f"class A{base}:\n    def {method}(self, *other): return 1\ndef f(): return [1, (2, [A()])]"
-    assert outcome(executor.run(Job(nested, ""))) == (Verdict.NOT_A_LITERAL, "A")
+    program = f"class A{base}:\n    def {method}(self, *other): return 1\ndef f(): return "
+    executions = executor.run_many([Job(program + value, "") for value in ("A()", "[1, (2, [A()])]")])
+    assert list(map(outcome, executions)) == [(Verdict.NOT_A_LITERAL, "A")] * 2
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [
-        "1), (2",
-        "1) or (1",
-        "*[1]",
-        "x=1",
-        "**{}",
-        "f",
-        "1 if 1 else 2",
-        "[i for i in (1,)]",
-        "(lambda: 1)()",
-        "1 #",
-        "1;2",
-    ],
-)
+@pytest.mark.parametrize("answer", ["1), (2", "1) or (1", "*[1]", "x=1", "**{}", "f", "(lambda: 1)()", "1 #", "1;2"])
 def test_answers_are_data_never_code(executor, answer):
     assert executor.run(Job("def f(*x, **y): return 1", answer)).verdict is Verdict.BAD_INPUT
 
@@ -278,12 +253,10 @@ def test_answers_are_data_never_code(executor, answer):
         ("def f():\n    g = (g.gi_frame for _ in [1])\n    return 1", "attribute gi_frame"),
         ("def f():\n    try: 1/0\n    except Exception as e: return e.__traceback__", "attribute __traceback__"),
         ("import gc\ndef f(): return gc.get_objects()", "import gc"),
-        ("import sys as s, inspect\ndef f(): return 1", "import inspect"),
         ("from os import path", "import os"),
         ("from . import x", "import ."),
         ("def f(): return __builtins__", "name __builtins__"),
         ("def f(): return eval('1')", "name eval"),
-        ("def f(): return exec('1')", "name exec"),
         ("def f(): return open('x')", "name open"),
         ("def f(): return __import__('os')", "name __import__"),
         ("def f(): return globals()", "name globals"),
@@ -311,8 +284,6 @@ def test_policy_rejects(executor, program, rule):
         ("def f(x): return type(int)('A', (), {})", "TypeError"),
         ("from operator import attrgetter\ndef f(x): return 1", "ImportError"),
         ("from string import Formatter\ndef f(x): return 1", "ImportError"),
-        ("from functools import singledispatch\ndef f(x): return 1", "ImportError"),
-        ("from typing import get_type_hints\ndef f(x): return 1", "ImportError"),
         ("import statistics\ndef f(x): return statistics.sys", "AttributeError"),
         ("import collections\ndef f(x): return collections._sys", "AttributeError"),
     ],
@@ -372,9 +343,6 @@ def test_tells_nothing_to_the_next_task(executor):
             jobs += [Job(f"{leaver}\n# {len(jobs)}", "[1, 2]"), Job(f"{finder}\n# {len(jobs)}", "[1, 2]")]
             expected += [outcome(execution)[1], result]
     assert [outcome(execution)[1] for execution in executor.run_many(jobs)] == expected
-    assert [outcome(execution) for execution in executor.run_many([Job(p, "[1, 2]") for p in LEAVERS])] == list(
-        map(outcome, first)
-    )
 
 
 def test_an_executor_made_in_a_thread_survives_the_thread():
