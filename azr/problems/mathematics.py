@@ -141,8 +141,9 @@ class MathWorker:
         return process
 
 
-_COMMON = MathWorker()
-atexit.register(_COMMON.close)
+COMMON = MathWorker()
+"""The one that grades; it starts with the first comparison."""
+atexit.register(COMMON.close)
 
 
 def _line(process: subprocess.Popen[bytes], seconds: float) -> bytes:
@@ -156,7 +157,7 @@ def grade_mathematics(attempts: Sequence[tuple[Problem, str]], style: PromptStyl
     """Right if math-verify takes the final answer for equal to the gold answer. Equal attempts are graded once."""
     answers = [final_answer(style.final(response)) for _, response in attempts]
     pairs = [(problem.gold["answer"], answer) for (problem, _), answer in zip(attempts, answers, strict=True)]
-    right = {pair: _COMMON.same(*pair) for pair in dict.fromkeys(pairs)}
+    right = {pair: COMMON.same(*pair) for pair in dict.fromkeys(pairs)}
     return [
         Graded(right[pair], is_well_formed(style, response), pair[1])
         for pair, (_, response) in zip(pairs, attempts, strict=True)

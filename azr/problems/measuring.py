@@ -17,26 +17,23 @@ from dataclasses import asdict, replace
 from functools import lru_cache
 from itertools import accumulate
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from azr.executor import Executor
 from azr.metrics.entropy import answer_entropy
+from azr.models.sampling import Completion, Decoding, sample
+from azr.models.scoring import answer_probabilities
 from azr.problems.base import Graded, Problem
 from azr.problems.loading import ProblemSet
 from azr.prompts.base import PromptStyle
 from azr.runs import append_lines, read_lines, write_lines
 from azr.tasks import TaskType
 
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
-    from azr.models.sampling import Completion, Decoding
-
-    Response = tuple[Completion, Graded]
-
+Response = tuple[Completion, Graded]
 COLUMNS = (
     "set", "group", "problem", "size", "n", "c", "p", "greedy", "answers", "answer_entropy", "length", "ended",
     "refused",
@@ -75,125 +72,102 @@ def evaluate(
         decoding: how they are drawn.
         seed: of sampling; streams are named by (seed, problem, sample).
         greedy: also draw one response at temperature 0.
-        score: also score the right answer, where exactly one text is right (deduction, arithmetic).
+        score: also score the right answer, where exactly one text is right: deduction and arithmetic in the compact
+            style, at temperature 1 without truncation.
         progress: called with (problems done, all problems).
         partial: a JSONL file in which finished problems are noted as they come, so that a killed call goes on from
             there. With other settings, prompts or weights it is begun anew. It is the caller's to remove.
     """
-    from azr.models.sampling import sample  # with torch, which reading a problem set need not wait for
-
     prompts = {problem.id: problem_set.prompt(problem, style) for problem in problem_set.problems}
+    settings = {"set": problem_set.name, "seed": seed, "samples": samples, "greedy": greedy, "score": score}
+    settings |= {"decoding": asdict(replace(decoding, chunk=0)), "weights": _weights(model)}
+    done = _resumed(partial, settings | {"prompts": zlib.crc32(json.dumps(prompts).encode())})
 
     def answered(problems: Sequence[Problem], count: int, how: Decoding) -> list[list[Response]]:
-        rows = [(problem, j) for problem in problems for j in range(count)]
-        streams = [(seed, zlib.crc32(f"{problem_set.name}/{problem.id}".encode()), j) for problem, j in rows]
-        drawn = sample(model, tokenizer, [prompts[problem.id] for problem, _ in rows], how, streams)
-        graded = problem_set.grade(
-            [(problem, c.text) for (problem, _), c in zip(rows, drawn, strict=True)], style, executor
-        )
-        responses = list(zip(drawn, graded, strict=True))
-        return [responses[i * count : (i + 1) * count] for i in range(len(problems))]
+        """``count`` responses to each."""
+        asked = [(problem, j) for problem in problems for j in range(count)]
+        streams = [(seed, zlib.crc32(f"{problem_set.name}/{problem.id}".encode()), j) for problem, j in asked]
+        drawn = sample(model, tokenizer, [prompts[problem.id] for problem, _ in asked], how, streams)
+        attempts = [(problem, one.text) for (problem, _), one in zip(asked, drawn, strict=True)]
+        responses = list(zip(drawn, problem_set.grade(attempts, style, executor), strict=True))
+        return [responses[i : i + count] for i in range(0, len(responses), count)]
 
-    asked = {"set": problem_set.name, "seed": seed, "samples": samples, "greedy": greedy, "score": score}
-    asked |= {"decoding": asdict(replace(decoding, chunk=0)), "weights": _weights(model)}
-    asked |= {"prompts": zlib.crc32(json.dumps(prompts).encode())}
-    done = _resumed(partial, asked)
     left = [problem for problem in problem_set.problems if problem.id not in done]
     left.sort(key=lambda problem: (len(prompts[problem.id]), problem.id))
     across = max(1, BLOCK * decoding.chunk // samples)
+    told = progress or (lambda finished, total: None)
     for start in range(0, len(left), across):
-        if progress:
-            progress(len(done), len(prompts))
+        told(len(done), len(prompts))
         block = left[start : start + across]
         drawn = answered(block, samples, decoding)
-        best = answered(block, 1, replace(decoding, temperature=0.0)) if greedy else [None] * len(block)
-        scored = (
-            _probabilities(model, tokenizer, style, block, drawn, decoding.chunk) if score else [math.nan] * len(block)
-        )
-        rows = [_row(problem_set.name, *parts) for parts in zip(block, drawn, best, scored, strict=True)]
+        best = answered(block, 1, replace(decoding, temperature=0.0)) if greedy else [[]] * len(block)
+        scored = score and decoding.temperature == decoding.top_p == 1
+        rights = [_right(problem, style) if scored else None for problem in block]
+        p = _probabilities(model, tokenizer, rights, drawn, decoding)
+        rows = [_row(problem_set.name, *parts) for parts in zip(block, drawn, best, p, strict=True)]
         done |= {row["problem"]: row for row in rows}
         if partial:
             append_lines(partial, rows)
-    if progress:
-        progress(len(done), len(prompts))
+    told(len(done), len(prompts))
     return pd.DataFrame([done[problem.id] for problem in problem_set.problems], columns=list(COLUMNS))
 
 
-def _row(
-    name: str, problem: Problem, drawn: Sequence[Response], best: Sequence[Response] | None, p: float
-) -> dict[str, Any]:
+def _row(name: str, problem: Problem, drawn: Sequence[Response], best: Sequence[Response], p: float) -> dict[str, Any]:
     answers = [graded.answer for _, graded in drawn]
-    values = (
-        name,
-        problem.group,
-        problem.id,
-        problem.size,
-        len(drawn),
-        sum(graded.correct for _, graded in drawn),
-        p,
-        float(best[0][1].correct) if best else math.nan,
-        len(set(answers)),
-        answer_entropy(answers),
-        float(np.mean([len(completion.ids) for completion, _ in drawn])),
-        float(np.mean([completion.ended for completion, _ in drawn])),
-        sum(graded.refused for _, graded in drawn),
-    )
-    return dict(zip(COLUMNS, values, strict=True))
+    return {
+        "set": name,
+        "group": problem.group,
+        "problem": problem.id,
+        "size": problem.size,
+        "n": len(drawn),
+        "c": sum(graded.correct for _, graded in drawn),
+        "p": p,
+        "greedy": float(best[0][1].correct) if best else math.nan,
+        "answers": len(set(answers)),
+        "answer_entropy": answer_entropy(answers),
+        "length": float(np.mean([len(completion.ids) for completion, _ in drawn])),
+        "ended": float(np.mean([completion.ended for completion, _ in drawn])),
+        "refused": sum(graded.refused for _, graded in drawn),
+    }
 
 
-def _right_text(problem: Problem, style: PromptStyle) -> tuple[str, str] | None:
-    """The label and the answer of the one text that is right; None where there are several (or it is not known)."""
-    if style.name != "compact":
+def _right(problem: Problem, style: PromptStyle) -> tuple[str, str] | None:
+    """The label of the answer and the one text that is right; None where several are, or layout is free."""
+    if style.name != "compact" or (problem.task and problem.task.type is not TaskType.DEDUCTION):
         return None
-    if problem.task is None:
-        return style.respond(None, (), ""), problem.gold["answer"]
-    return (
-        (style.respond(problem.task.type, (), ""), problem.task.output)
-        if problem.task.type is TaskType.DEDUCTION
-        else None
-    )
+    kind, answer = (problem.task.type, problem.task.output) if problem.task else (None, problem.gold["answer"])
+    return style.respond(kind, (), ""), answer
 
 
 def _probabilities(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
-    style: PromptStyle,
-    problems: Sequence[Problem],
+    rights: Sequence[tuple[str, str] | None],
     drawn: Sequence[Sequence[Response]],
-    chunk: int,
+    decoding: Decoding,
 ) -> list[float]:
-    """The mean over a problem's samples of the probability of the right answer after their traces [problems].
+    """For each problem the mean probability of the right answer after its samples' traces.
 
-    A sample's mean is that of whether it is right, given what stands before its answer, so the mean over samples has
-    the same expectation as the share of right ones and less noise (Rao-Blackwell). A response without a place for an
-    answer counts 0.
+    A response that never comes to an answer counts 0, and one with a token across the border of its answer as what was
+    sampled: the mean then has the expectation of the share of right responses, with less noise (Rao-Blackwell).
     """
-    from azr.models.scoring import answer_probabilities
-
     piece = lru_cache(lambda token: tokenizer.decode([token]))
-    end = [tokenizer.eos_token_id]
-    places = []
-    for problem, responses in zip(problems, drawn, strict=True):
-        right = _right_text(problem, style)
+    places: list[list[float | tuple[tuple[int, ...], tuple[int, ...]]]] = []
+    for right, responses in zip(rights, drawn, strict=True):
+        places.append([])
         for completion, graded in responses if right else ():
-            label, answer = right
-            reached = re.match(rf"(?:think [^\n]*\n)?{re.escape(label)}", completion.text)
-            offsets = [0, *accumulate(len(piece(token)) for token in completion.ids)]
-            if reached is None:
-                places.append(0.0)
-            elif reached.end() not in offsets:  # a token across the border: what was sampled is all there is
-                places.append(float(graded.correct))
-            else:
-                trace = completion.ids[: offsets.index(reached.end())]
-                ids = tokenizer(answer, add_special_tokens=False)["input_ids"] + end
-                places.append(((*completion.prompt_ids, *trace), tuple(ids)))
-    rows = list(dict.fromkeys(place for place in places if isinstance(place, tuple)))
-    known = dict(zip(rows, answer_probabilities(model, rows, chunk), strict=True))
-    values = iter([known.get(place, place) for place in places])
-    return [
-        float(np.mean([next(values) for _ in own])) if _right_text(problem, style) else math.nan
-        for problem, own in zip(problems, drawn, strict=True)
-    ]
+            reached = re.match(rf"(?:think [^\n]*\n)?{re.escape(right[0])}", completion.text)
+            ends = [0, *accumulate(len(piece(token)) for token in completion.ids)]
+            place: float | tuple = 0.0 if reached is None else float(graded.correct)
+            if reached and reached.end() in ends:
+                trace = completion.ids[: ends.index(reached.end())]
+                answer = [*tokenizer(right[1], add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]
+                fits = len(trace) + len(answer) <= decoding.max_new_tokens
+                place = ((*completion.prompt_ids, *trace), tuple(answer)) if fits else 0.0
+            places[-1].append(place)
+    rows = list(dict.fromkeys(place for own in places for place in own if isinstance(place, tuple)))
+    known = dict(zip(rows, answer_probabilities(model, rows, decoding.chunk).tolist(), strict=True))
+    return [float(np.mean([known.get(place, place) for place in own])) if own else math.nan for own in places]
 
 
 def _resumed(partial: Path | None, asked: dict[str, Any]) -> dict[str, dict[str, Any]]:

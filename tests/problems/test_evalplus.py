@@ -104,7 +104,8 @@ def test_a_zero_is_checked_by_what_it_is(row, executor):
 
 
 @pytest.mark.parametrize(
-    "row", [TRIPLE, ADD, ZERO_HUB, ZERO_OWN, {**TRIPLE, "code": TRIPLE["canonical_solution"], "canonical_solution": None}]
+    "row",
+    [TRIPLE, ADD, ZERO_HUB, ZERO_OWN, {**TRIPLE, "code": TRIPLE["canonical_solution"], "canonical_solution": None}],
 )
 def test_the_reference_solution_passes(row, executor):
     assert graded(row, read_evalplus(row, 0)[0].gold["reference"], executor).correct
@@ -189,7 +190,9 @@ def test_programs_and_completions_are_found_in_a_response(text):
     assert names["add"](2, 3) == 5
 
 
-@pytest.mark.parametrize("text", ["", "I do not know.", "```python\ndef add(a, b):\n    return (a +\n```", "```python\nx = 1"])
+@pytest.mark.parametrize(
+    "text", ["", "I do not know.", "```python\ndef add(a, b):\n    return (a +\n```", "```python\nx = 1"]
+)
 def test_no_program_is_none(text):
     assert extract_program(text, "add") is None
 
