@@ -98,12 +98,8 @@ def open_pair(before: Checkpoint, after: Checkpoint) -> tuple[Mapping[str, Weigh
             f"{folder} was initialised by {start}, which changes the base by what the adapter does not hold: "
             "merge it where it was trained, and give the merged checkpoint."
         )
-    base = _open(before)
-    more = [key for key, value in settings.items() if value and value != "none" and key not in _WITHOUT_EFFECT]
-    if settings.get("peft_type") != "LORA" or start not in _PLAIN_STARTS or more:
-        return _merged_by_peft(before, folder)
-    factors = lora_factors(folder)
-    if 2 * len(factors) < len(_adapter_weights(folder)) or not factors.keys() <= base.keys():
+    base, factors = _open(before), lora_factors(folder)
+    if not factors or 2 * len(factors) < len(_adapter_weights(folder)) or not factors.keys() <= base.keys():
         return _merged_by_peft(before, folder)
     for name, (a, b) in factors.items():
         if base[name].shape != (len(b), a.shape[1]):
@@ -112,8 +108,15 @@ def open_pair(before: Checkpoint, after: Checkpoint) -> tuple[Mapping[str, Weigh
 
 
 def lora_factors(folder: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """A [rank, in] and s B [out, rank], float32, of each linear weight that a LoRA adapter changes, by its name."""
-    settings, weights = _read_json(folder / _CONFIG), _adapter_weights(folder)
+    """A [rank, in] and s B [out, rank], float32, of each weight that an adapter changes to W + s B A, by its name.
+
+    Empty for an adapter that does anything else, such as DoRA or PiSSA.
+    """
+    settings = _read_json(folder / _CONFIG)
+    more = [key for key, value in settings.items() if value and value != "none" and key not in _WITHOUT_EFFECT]
+    if settings.get("peft_type") != "LORA" or settings.get("init_lora_weights") not in _PLAIN_STARTS or more:
+        return {}
+    weights = _adapter_weights(folder)
     matrices = {name: np.empty(weight.shape, dtype=np.float32) for name, weight in weights.items()}
     for name, matrix in matrices.items():
         weights[name].read(0, matrix.size, matrix.ravel())

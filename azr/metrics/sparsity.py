@@ -153,7 +153,7 @@ def effective_ranks(adapter: str | Path) -> pd.DataFrame:
     """Rank that each update of a LoRA adapter could have, and the one it uses.
 
     Args:
-        adapter: a folder; of one that is no LoRA adapter the frame is empty.
+        adapter: a folder; of one that holds no adapter, or one that adds more than B A, the frame is empty.
 
     Returns:
         tensor, rank (columns of B) and effective_rank: exp of the entropy of the singular values of B A, normalised to
