@@ -8,25 +8,21 @@ One solver for every arm, seed and step, so a trend is the proposals' and not th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from azr.executor import Executor, Job
 from azr.metrics.programs import ast_novelty, program_shape
+from azr.models.sampling import Decoding
 from azr.problems.base import Problem
 from azr.problems.loading import ProblemSet
 from azr.problems.measuring import evaluate
 from azr.prompts.base import PromptStyle
 from azr.tasks import Task, TaskType
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
-    from azr.models.sampling import Decoding
 
 REFERENCES = 32
 """Most earlier programs with which a proposal is compared."""
@@ -56,24 +52,22 @@ def resolve_proposals(
     decoding: Decoding,
     rng: np.random.Generator,
     seeds: Sequence[str] = (),
-    progress: Callable[[int, int], None] | None = None,
-    partial: Path | None = None,
+    **options: Any,
 ) -> pd.DataFrame:
     """Up to ``count`` valid deduction proposals, spread evenly over the steps, each solved ``samples`` times.
 
     Args:
-        model: the solver.
-        tokenizer: its tokenizer.
-        style: words the prompts.
+        model: the solver, with its tokenizer and prompt style.
+        tokenizer: see there.
+        style: see there.
         executor: runs the programs for their outputs, and grades.
-        proposals: of a run, in order, with step, task_type, program (none where it was not valid) and input.
+        proposals: of a run, in order: step, task_type, program (none where it was not valid), input.
         count: most proposals.
         samples: responses to each.
         decoding: how they are drawn.
-        rng: chooses proposals and references.
+        rng: chooses proposals, and the programs they are compared with.
         seeds: the programs that the run had before its first step.
-        progress: as of ``evaluate``.
-        partial: as of ``evaluate``.
+        options: ``progress`` and ``partial`` of ``evaluate``.
 
     Returns:
         One row a proposal: problem (its row in ``proposals``), step, program, input, statements, operations (distinct),
@@ -84,46 +78,26 @@ def resolve_proposals(
     proposals = proposals.reset_index(drop=True)
     valid = proposals[(proposals.task_type == TaskType.DEDUCTION) & proposals.program.notna()]
     chosen = valid.iloc[spread(valid.step.to_numpy(), count, rng)]
-    looks = pd.concat([chosen[["step", "program", "input"]], _looks(proposals, chosen, seeds, rng)], axis=1)
-    results = executor.run_many([Job(row.program, row.input) for row in chosen.itertuples()])
-    tasks = {
-        str(row.Index): Task(TaskType.DEDUCTION, row.program, (row.input,), (result.output,))
-        for row, result in zip(chosen.itertuples(), results, strict=True)
-        if result.ok
-    }
-    problems = [Problem(name, str(TaskType.DEDUCTION), task=task) for name, task in tasks.items()]
-    counts = evaluate(
-        model,
-        tokenizer,
-        style,
-        executor,
-        ProblemSet("curriculum", tuple(problems), "task"),
-        samples,
-        decoding,
-        greedy=False,
-        progress=progress,
-        partial=partial,
-    )
-    counts.index = counts.problem.astype(int)
-    measured = looks.join(counts[["n", "c", "p", "length", "ended"]], how="inner")
-    return measured.rename_axis("problem").reset_index()
-
-
-def _looks(
-    proposals: pd.DataFrame, chosen: pd.DataFrame, seeds: Sequence[str], rng: np.random.Generator
-) -> pd.DataFrame:
-    """The columns statements, operations, novelty and repeated of the chosen proposals."""
-    known = dict.fromkeys(seeds)
+    looks, known = {}, dict.fromkeys(seeds)
     size = min(REFERENCES, len(known))
-    before: list[str] = []
-    rows = {}
-    for _, own in proposals.groupby("step", sort=True):
+    for _, own in proposals[proposals.program.notna()].groupby("step"):
         pool = list(known)
         before = [pool[i] for i in rng.permutation(len(pool))[:size]]
-        for index, program in own.program.dropna().items():
+        for index, program in own.program.items():
             if index in chosen.index:
                 shape = program_shape(program)
-                looks = (shape.statements, len(shape.operations)) if shape else (np.nan, np.nan)
-                rows[index] = (*looks, ast_novelty(program, before), program in known)
+                size_of = (shape.statements, len(shape.operations)) if shape else (np.nan, np.nan)
+                looks[index] = (*size_of, ast_novelty(program, before), program in known)
             known.setdefault(program)
-    return pd.DataFrame.from_dict(rows, orient="index", columns=["statements", "operations", "novelty", "repeated"])
+    frame = chosen[["step", "program", "input"]].rename_axis("problem")
+    frame[["statements", "operations", "novelty", "repeated"]] = [looks[index] for index in frame.index]
+    outputs = executor.run_many([Job(row.program, row.input) for row in frame.itertuples()])
+    problems = [
+        Problem(str(row.Index), "deduction", task=Task(TaskType.DEDUCTION, row.program, (row.input,), (run.output,)))
+        for row, run in zip(frame.itertuples(), outputs, strict=True)
+        if run.ok
+    ]
+    problem_set = ProblemSet("curriculum", tuple(problems), "task")
+    counts = evaluate(model, tokenizer, style, executor, problem_set, samples, decoding, greedy=False, **options)
+    counts.index = counts.problem.astype(int)
+    return frame.join(counts[["n", "c", "p", "length", "ended"]], how="inner").reset_index()

@@ -75,61 +75,50 @@ _ORACLES = {
 def read_evalplus(row: Mapping[str, Any], index: int) -> list[Problem]:
     """A row of either form: ``test``, or ``base_input``, ``plus_input``, ``canonical_solution`` and ``atol``."""
     prompt, solution = row["prompt"], row.get("canonical_solution") or row["code"]
-    entry, test = row.get("entry_point"), row.get("test")
-    if test:
-        entry = entry or _called(test)
-    if not isinstance(entry, str):
+    test = row.get("test") or ""
+    called = re.search(r"\b(\w+)\(\*inp\)", test)  # the hub's rows of MBPP+ name their function nowhere else
+    entry = row.get("entry_point") or (called[1] if called else None)
+    if entry is None:
         raise ValueError("no entry_point, and the test calls no function")
     completes = f"def {entry}" in prompt
     reference = prompt + solution if completes else solution
     if test:
         tests = _hub_tests(test, entry)
     else:
-        given = [inputs for column in ("base_input", "plus_input") for inputs in row.get(column) or []]
-        tests = _own_tests(reference, entry, _restored(given, prompt, entry), float(row.get("atol") or 0))
+        inputs = [*(row.get("base_input") or []), *(row.get("plus_input") or [])]
+        tests = _own_tests(reference, entry, restored(inputs, prompt, entry), float(row.get("atol") or 0))
+    demand = "Give the whole program, with its imports, in a block that starts with ```python."
     if completes:
-        question = (
-            "Write this Python function to the end. Give the whole program, with its imports, in a block that starts "
-            f"with ```python.\n\n```python\n{prompt.strip()}\n```"
-        )
+        question = f"Write this Python function to the end. {demand}\n\n```python\n{prompt.strip()}\n```"
     else:
-        text = prompt.strip().strip('"').strip()
-        shown = (row.get("test_list") or [""])[0]
+        text, shown = prompt.strip().strip('"').strip(), (row.get("test_list") or [""])[0]
         question = (
-            f"Write a Python program with a function `{entry}` for this task, so that the assertion holds. Give the "
-            f"whole program, with its imports, in a block that starts with ```python.\n\n{text}"
-            + (f"\n{shown}" if shown not in text else "")
+            f"Write a Python program with a function `{entry}` for this task, so that the assertion holds. {demand}"
+            f"\n\n{text}{'' if shown in text else chr(10) + shown}"
         )
     gold = {"tests": tests, "entry_point": entry, "prefix": prompt if completes else "", "reference": reference}
     return [Problem(str(row["task_id"]), "", question, gold=gold)]
 
 
-def _called(test: str) -> str | None:
-    """The function that the hub's test of MBPP+ calls: ``assertion(name(*inp), exp, 0)``."""
-    calls = [
-        node for node in ast.walk(ast.parse(test)) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
-    ]
-    starred = [call.func.id for call in calls if any(isinstance(argument, ast.Starred) for argument in call.args)]
-    return next((name for name in starred if name not in ("candidate", "is_floats", "assertion")), None)
+def restored(inputs: Sequence[Sequence[Any]], prompt: str, entry: str) -> list[list[Any]]:
+    """The inputs with the types that JSON took from them, as the calls in the prompt's assertions have them.
 
-
-def _restored(inputs: Sequence[Sequence[Any]], prompt: str, entry: str) -> list[list[Any]]:
-    """The inputs with the types that JSON took from them, as the assertions of the prompt have them."""
-    shown: list[list[Any]] = []
+    EvalPlus has a table of tasks for this; the rule gives the same for all but a few, where it keeps to the prompt.
+    """
+    calls: list[list[Any]] = []
     for line in re.findall(r"^assert .*", prompt, re.MULTILINE):
-        tree = parse(line)
-        for node in ast.walk(tree) if tree else ():
+        for node in ast.walk(parse(line) or ast.Module([], [])):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == entry:
                 with suppress(ValueError):
-                    shown.append([ast.literal_eval(argument) for argument in node.args])
-    restored = []
-    for row in inputs:
-        examples = [[call[i] for call in shown if i < len(call)] for i in range(len(row))]
-        restored.append([_argument(value, own) for value, own in zip(row, examples, strict=True)])
-    return restored
+                    calls.append([ast.literal_eval(argument) for argument in node.args])
+    return [
+        [_argument(value, [call[i] for call in calls if i < len(call)]) for i, value in enumerate(row)]
+        for row in inputs
+    ]
 
 
 def _argument(value: Any, examples: Sequence[Any]) -> Any:
+    """``value`` like the arguments in its place; where these are numbers, a string may spell a complex one."""
     if isinstance(value, str) and examples and all(isinstance(example, int | float | complex) for example in examples):
         with suppress(ValueError):
             return complex(value)
@@ -144,30 +133,27 @@ def _like(value: Any, examples: Sequence[Any], nested: bool = False) -> Any:
     if isinstance(value, dict):
         inner = [item for example in examples if isinstance(example, dict) for item in example.values()]
         return {key: _like(item, inner) for key, item in value.items()}
-    if isinstance(value, list):
-        inner = [item for example in examples if type(example) in (list, tuple, set) for item in example]
-        kinds = {type(example) for example in examples}
-        kind = tuple if tuple in kinds or nested else set if set in kinds else list
-        nested = nested or (kind is tuple and any(type(item) is tuple for item in inner))
-        return kind([_like(item, inner, nested) for item in value])
-    return value
+    if not isinstance(value, list):
+        return value
+    kinds = {type(example) for example in examples}
+    kind = tuple if tuple in kinds or nested else set if set in kinds else list
+    inner = [item for example in examples if type(example) in (list, tuple, set) for item in example]
+    nested = nested or (kind is tuple and any(type(item) is tuple for item in inner))
+    return kind([_like(item, inner, nested) for item in value])
 
 
 def _hub_tests(test: str, entry: str) -> str:
     """The hub's test without numpy, with our comparison in place of its own, and EvalPlus's oracle where it has one."""
     tree = ast.parse(test)
-    tree.body = [
-        node
-        for node in tree.body
-        if not (isinstance(node, ast.Import) and node.names[0].name == "numpy")
-        and not (isinstance(node, ast.FunctionDef) and node.name in ("is_floats", "assertion"))
-    ]
-    if entry in _ORACLES:  # what is called for each input is the last loop's body
-        loop = [node for node in ast.walk(tree) if isinstance(node, ast.For)][-1]
+    own = ("is_floats", "assertion")
+    tree.body = [node for node in tree.body if not (isinstance(node, ast.Import) and node.names[0].name == "numpy")]
+    tree.body = [node for node in tree.body if not (isinstance(node, ast.FunctionDef) and node.name in own)]
+    loops = [node for node in ast.walk(tree) if isinstance(node, ast.For) and "exp" in ast.unparse(node.target)]
+    for loop in loops if entry in _ORACLES else ():  # over inputs and results
         loop.body = ast.parse(f"atol = 0\nout = {entry}(*inp)\n{_ORACLES[entry]}").body
     text = ast.unparse(tree)
-    checks = re.search(r"^def check\(", text, re.MULTILINE) and not re.search(r"^check\(", text, re.MULTILINE)
-    return _isolated(_ASSERTION + text + (f"\ncheck({entry})" if checks else ""), entry)
+    is_called = re.search(r"^check\(", text, re.MULTILINE) or "def check(" not in text
+    return _isolated(_ASSERTION + text + ("" if is_called else f"\ncheck({entry})"), entry)
 
 
 def _own_tests(reference: str, entry: str, inputs: Sequence[Sequence[Any]], atol: float) -> str:
@@ -240,22 +226,15 @@ def _bare(text: str) -> list[str]:
 
 def grade_evalplus(attempts: Sequence[tuple[Problem, str]], style: PromptStyle, executor: Executor) -> list[Graded]:
     """Right if the program passes every test; all programs run in ``executor``, many at once."""
-    programs = [
-        extract_program(style.final(response), problem.gold["entry_point"], problem.gold["prefix"])
-        for problem, response in attempts
-    ]
-    scripts = {
-        i: Script(program, problem.gold["tests"])
-        for i, (program, (problem, _)) in enumerate(zip(programs, attempts, strict=True))
-        if program is not None
-    }
+    scripts: dict[int, Script] = {}
+    for i, (problem, response) in enumerate(attempts):
+        program = extract_program(style.final(response), problem.gold["entry_point"], problem.gold["prefix"])
+        if program is not None:
+            scripts[i] = Script(program, problem.gold["tests"])
     done = dict(zip(scripts, executor.run_many(list(scripts.values())), strict=True))
-    return [
-        Graded(
-            i in done and done[i].ok,
-            is_well_formed(style, response),
-            programs[i],
-            i in done and done[i].verdict is Verdict.REJECTED,
-        )
-        for i, (_, response) in enumerate(attempts)
-    ]
+    graded = []
+    for i, (_, response) in enumerate(attempts):
+        verdict, program = (done[i].verdict, scripts[i].program) if i in done else (None, None)
+        form = is_well_formed(style, response)
+        graded.append(Graded(verdict is Verdict.OK, form, program, verdict is Verdict.REJECTED))
+    return graded

@@ -3,11 +3,9 @@
     problem_set = load_problems("math500", limit=50)             # from the hub, by `datasets`
     problem_set = load_problems("aime24", path=Path("aime24.jsonl"))
     problem_set = load_problems("my_questions.jsonl")            # {"question": ..., "answer": ...} a line
-    with problem_set.open_executor() as executor:
-        problem_set.grade([(problem, response)], style, executor)
 
 A file's rows are told by their columns (``FORMS``); a row that cannot be used is named by its line and left out. Hub
-data sets are named here and nowhere else; left out: their revisions (pin one by a local file).
+data sets are named here and nowhere else. Left out: their revisions (pin one by a local file).
 """
 
 from __future__ import annotations
@@ -18,10 +16,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from azr.errors import UserError
-from azr.executor import Executor, Job
+from azr.executor import Executor
 from azr.executor.policy import IMPORTS
 from azr.problems.base import Graded, Problem
 from azr.problems.evalplus import grade_evalplus, read_evalplus
@@ -33,12 +31,10 @@ from azr.problems.tasks import (
     read_execution,
     read_own,
     read_seed,
+    run_anew,
     world_problems,
 )
 from azr.prompts.base import PromptStyle
-
-WORLD_SIZE = 64
-"""Problems of each group of the world where no limit is given: it has no end."""
 
 GRADERS: dict[str, Callable[[Sequence[tuple[Problem, str]], PromptStyle, Executor], list[Graded]]] = {
     "task": grade_tasks,
@@ -52,12 +48,11 @@ LIMITS: dict[str, dict[str, Any]] = {
     "execution": {"cpu_seconds": 3},
     "evalplus": {"cpu_seconds": 20, "wall_seconds": 60, "memory_mb": 1024, "policy": IMPORTS | _MORE},
 }
-"""What a grader's programs may take, where it is not what the executor gives by itself: CruxEval's own 3 seconds, and
-room for all tests of a program together."""
+"""By grader, what programs may take where it is not the executor's own: CruxEval's 3 seconds, and room for all tests
+of a program together."""
 
 
-@dataclass(frozen=True)
-class Form:
+class Form(NamedTuple):
     """The columns by which a kind of row is told (``a|b``: either), who reads it, and who grades."""
 
     columns: tuple[str, ...]
@@ -89,7 +84,9 @@ HUB: dict[str, tuple[str, str, str | None, str]] = {
 }
 """name -> form, data set on the hub, its configuration, its split."""
 WORLD = ("world/train", "world/validation", "world/tuning", "world/test", "world/arithmetic")
-NAMES = (*WORLD, "seeds", *HUB)
+NAMES = (*WORLD, *HUB)
+WORLD_SIZE = 64
+"""Problems of each group of the world where no limit is given: it has no end."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +103,7 @@ class ProblemSet:
         return style.solve(problem.task) if problem.task else style.ask(problem.question)
 
     def worked(self, problem: Problem, style: PromptStyle) -> str | None:
-        """A right response in the style; None where the set has no worked solutions."""
+        """A right response in the style; None where the set has no worked answers."""
         if problem.worked:
             return style.respond(None, [problem.worked], f"\\boxed{{{problem.gold['answer']}}}")
         if not self.name.startswith("world/") or problem.task is None:
@@ -114,129 +111,100 @@ class ProblemSet:
         return style.respond(problem.task.type, problem.values, problem.task.answer)
 
     def grade(self, attempts: Sequence[tuple[Problem, str]], style: PromptStyle, executor: Executor) -> list[Graded]:
-        """What became of each response (raw text of a model); ``executor`` as ``open_executor`` gives it."""
+        """What became of each response (raw text of a model); ``executor`` is one of ``open_executor``."""
         return GRADERS[self.grader](attempts, style, executor) if attempts else []
 
     def open_executor(self, workers: int | None = None) -> Executor:
-        """An executor with the limits of this set: use it as a context manager."""
+        """An executor with this set's own limits: use it as a context manager."""
         return Executor(workers, **LIMITS.get(self.grader, {}))
 
 
 def load_problems(name: str, limit: int | None = None, path: Path | None = None) -> ProblemSet:
-    """The problem set ``name``, its first ``limit`` problems of each group.
+    """The problem set ``name`` (of ``NAMES``, or the path of a JSONL file).
 
-    Args:
-        name: one of ``NAMES``, or the path of a JSONL file.
-        limit: problems of each group; by default all, of the world ``WORLD_SIZE``.
-        path: a JSONL file to read instead of the hub's rows.
-
-    Rows that cannot be used are left out and named in a warning. Raises UserError for an unknown name, a file that
-    cannot be read or holds no usable row, and a hub that cannot be reached.
+    ``limit``: only the first problems of each group; ``path``: a JSONL file instead of the hub's rows. Rows that cannot
+    be used are left out and named in a warning. Raises UserError for an unknown name, a file that cannot be read or
+    holds no usable row, and a hub that cannot be reached.
     """
-    if name in WORLD:
-        if path is not None:
-            raise UserError(f"{name} is generated and needs no file: leave the file out.")
+    if name in WORLD and path is None:
         problems = world_problems(name.removeprefix("world/"), limit or WORLD_SIZE)
         return ProblemSet(name, tuple(problems), "arithmetic" if name == "world/arithmetic" else "task")
-    if path is None and name not in NAMES:
+    if path is None and name not in HUB:
         path, name = Path(name), Path(name).stem
-        if not path.exists():
-            raise UserError(f"There is no problem set or file '{path}'; choose one of {', '.join(NAMES)}, or a .jsonl.")
-    if path is None and name == "seeds":
-        raise UserError("AZR's seed files are on no hub: give one as a file, as 7b_coder_seed_io.jsonl.")
-    rows = _file_rows(path) if path else _hub_rows(name)
-    form = _form_of(rows, HUB[name][0] if name in HUB else "", path or name)
+    rows = _hub_rows(name) if path is None else _file_rows(path)
+    wanted = HUB[name][0] if name in HUB else ""
+    form = next((form for form in FORMS if wanted in ("", form) and _has_columns(rows, FORMS[form])), None)
+    if form is None:
+        columns = ", ".join(FORMS[wanted or "mathematics"].columns)
+        raise UserError(f"{path or name} holds no usable row: it needs the columns {columns} (docs/benchmarks.md).")
     problems, broken = _read(FORMS[form], name, rows)
     if form == "seeds":
-        problems, fallen = _run_anew(problems)
+        problems, fallen = run_anew(problems)
         broken += fallen
     if not problems:
-        raise UserError(f"{path or name} holds no usable problem ({broken[0]}): give rows as docs/benchmarks.md says.")
+        raise UserError(
+            f"{path or name} holds no usable problem ({broken[0]}): see docs/benchmarks.md for its columns."
+        )
     if broken:
-        more = f"; and {len(broken) - 5} more" if len(broken) > 5 else ""
+        more = "; and more" if len(broken) > 5 else ""
         warnings.warn(f"{path or name}: {len(broken)} left out: {'; '.join(broken[:5])}{more}", stacklevel=2)
-    return ProblemSet(name, tuple(_first(problems, limit)), FORMS[form].grader)
+    groups: dict[str, list[Problem]] = {}
+    for problem in problems:
+        groups.setdefault(problem.group, []).append(problem)
+    chosen = [problem for own in groups.values() for problem in own[:limit]]
+    return ProblemSet(name, tuple(chosen), FORMS[form].grader)
 
 
-def _file_rows(path: Path) -> list[tuple[int, Any]]:
+def _file_rows(path: Path) -> list[Any]:
+    """The rows by line; None where a line is no JSON."""
     try:
         lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
     except OSError as error:
-        raise UserError(f"The file {path} cannot be read ({error.strerror}): give a JSONL file.") from error
+        names = ", ".join(NAMES)
+        raise UserError(f"{path} is no file ({error.strerror}): give a JSONL file, or one of {names}.") from error
     rows = []
-    for number, line in enumerate(lines, 1):
-        if line.strip():
-            try:
-                rows.append((number, json.loads(line)))
-            except ValueError:
-                rows.append((number, None))
+    for line in lines:
+        try:
+            rows.append(json.loads(line))
+        except ValueError:
+            rows.append(None if line.strip() else "")
     return rows
 
 
-def _hub_rows(name: str) -> list[tuple[int, Any]]:
+def _hub_rows(name: str) -> list[Any]:
     import datasets  # takes seconds
 
     _, data_set, configuration, split = HUB[name]
     try:
-        return list(enumerate(datasets.load_dataset(data_set, configuration, split=split), 1))
+        return list(datasets.load_dataset(data_set, configuration, split=split))
     except Exception as error:  # the hub's client raises a dozen kinds, from no network to no permission
+        kind = type(error).__name__
         raise UserError(
-            f"{name} could not be had from the hub ({data_set}: {type(error).__name__}): go online, or give its rows "
-            "as a JSONL file."
+            f"{name} could not be had from the hub ({data_set}: {kind}): connect, or give its rows as a JSONL file."
         ) from error
 
 
-def _form_of(rows: Sequence[tuple[int, Any]], wanted: str, source: Path | str) -> str:
-    """The form whose columns the first whole row has. Raises UserError where there is none, or another than wanted."""
-    row = next((row for _, row in rows if isinstance(row, Mapping)), {})
-    for name, form in FORMS.items():
-        has = [any(row.get(part) is not None for part in column.split("|")) for column in form.columns]
-        if all(has) and wanted in ("", name):
-            return name
-    columns = FORMS[wanted].columns if wanted else ("question", "answer")
-    raise UserError(f"{source} holds no usable row: it needs the columns {', '.join(columns)} (docs/benchmarks.md).")
+def _has_columns(rows: Sequence[Any], form: Form) -> bool:
+    row = next((row for row in rows if isinstance(row, Mapping)), {})
+    return all(any(row.get(name) is not None for name in column.split("|")) for column in form.columns)
 
 
-def _read(form: Form, name: str, rows: Iterable[tuple[int, Any]]) -> tuple[list[Problem], list[str]]:
+def _read(form: Form, name: str, rows: Iterable[Any]) -> tuple[list[Problem], list[str]]:
     """The problems of the rows, and what is wrong with those that hold none."""
     problems: list[Problem] = []
     seen: Counter[str] = Counter()
     broken: list[str] = []
-    for number, row in rows:
+    for index, row in enumerate(rows):
+        if row == "":
+            continue
         try:
-            read = form.read(row, number - 1)
+            read = form.read(row, index)
         except (ValueError, TypeError, KeyError, AttributeError, SyntaxError) as error:
             reason = f"no {error}" if isinstance(error, KeyError) else str(error)
-            broken.append(f"line {number}: {reason if isinstance(row, Mapping) else 'not a JSON object'}")
+            broken.append(f"line {index + 1}: {reason if isinstance(row, Mapping) else 'not a JSON object'}")
             continue
         for problem in read:
             seen[problem.id] += 1
             again = f"#{seen[problem.id]}" if seen[problem.id] > 1 else ""
             problems.append(replace(problem, id=problem.id + again, group=problem.group or name))
     return problems, broken
-
-
-def _run_anew(problems: Sequence[Problem]) -> tuple[list[Problem], list[str]]:
-    """Seeds with the outputs that our executor gives, and those that do not run or are not deterministic."""
-    jobs = [Job(problem.task.program, given, runs=2) for problem in problems for given in problem.task.inputs]
-    with Executor() as executor:
-        results = iter(executor.run_many(jobs))
-    stand, fallen = [], []
-    for problem in problems:
-        own = [next(results) for _ in problem.task.inputs]
-        if all(result.ok for result in own):
-            outputs = tuple(str(result.output) for result in own)
-            stand.append(replace(problem, task=replace(problem.task, outputs=outputs)))
-        else:
-            fallen.append(f"problem {problem.id}: {next(str(result.verdict) for result in own if not result.ok)}")
-    return stand, fallen
-
-
-def _first(problems: Sequence[Problem], limit: int | None) -> list[Problem]:
-    taken: Counter[str] = Counter()
-    chosen = []
-    for problem in problems:
-        taken[problem.group] += 1
-        if limit is None or taken[problem.group] <= limit:
-            chosen.append(problem)
-    return chosen

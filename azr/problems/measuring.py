@@ -34,14 +34,6 @@ from azr.runs import append_lines, read_lines, write_lines
 from azr.tasks import TaskType
 
 Response = tuple[Completion, Graded]
-COLUMNS = (
-    "set", "group", "problem", "size", "n", "c", "p", "greedy", "answers", "answer_entropy", "length", "ended",
-    "refused",
-)  # fmt: skip
-"""One row a problem: n samples, c right; p, the mean probability of the one right answer after the samples' own traces
-(NaN where there is no one right text); greedy, whether the response at temperature 0 is right (NaN where none was
-drawn); the number of distinct answers (none counts as one) and their entropy in nats; mean length in tokens with the
-end token; the share that ended by itself; how many programs the policy refused."""
 BLOCK = 8
 """Chunks of rows between two notes of what is finished: the sampler fills the places of rows that have ended."""
 
@@ -60,7 +52,7 @@ def evaluate(
     progress: Callable[[int, int], None] | None = None,
     partial: Path | None = None,
 ) -> pd.DataFrame:
-    """One row a problem, with ``COLUMNS``, in the order of the set.
+    """Draw and grade responses to every problem of a set.
 
     Args:
         model: in evaluation mode.
@@ -77,6 +69,13 @@ def evaluate(
         progress: called with (problems done, all problems).
         partial: a JSONL file in which finished problems are noted as they come, so that a killed call goes on from
             there. With other settings, prompts or weights it is begun anew. It is the caller's to remove.
+
+    Returns:
+        One row a problem, in the order of the set: set, group, problem, size; n samples, c of them right; p, the mean
+        probability of the right answer after the samples' own traces (NaN where it is not scored); greedy, whether the
+        response at temperature 0 is right (NaN where none was drawn); answers, the number of distinct ones (none is
+        one), and answer_entropy, in nats; length, the mean in tokens with the end token; ended, the share that ended by
+        itself; refused, how many samples' programs the executor's policy forbids.
     """
     prompts = {problem.id: problem_set.prompt(problem, style) for problem in problem_set.problems}
     settings = {"set": problem_set.name, "seed": seed, "samples": samples, "greedy": greedy, "score": score}
@@ -109,7 +108,7 @@ def evaluate(
         if partial:
             append_lines(partial, rows)
     told(len(done), len(prompts))
-    return pd.DataFrame([done[problem.id] for problem in problem_set.problems], columns=list(COLUMNS))
+    return pd.DataFrame([done[problem.id] for problem in problem_set.problems])
 
 
 def _row(name: str, problem: Problem, drawn: Sequence[Response], best: Sequence[Response], p: float) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from azr.problems.base import Graded
-from azr.problems.evalplus import extract_program, read_evalplus
+from azr.problems.evalplus import extract_program, read_evalplus, restored
 from azr.problems.loading import ProblemSet
 from azr.prompts.paper import PaperStyle
 
@@ -148,7 +148,7 @@ def test_results_are_compared_as_evalplus_compares_them(entry, expected, answer,
 
 
 @pytest.mark.parametrize(
-    ("shown", "given", "restored"),
+    ("shown", "given", "wanted"),
     [
         ("(1, 2), 3", [[4, 5], 6], [(4, 5), 6]),
         ("[(1, 'a')]", [[[2, "b"], [3, "c"]]], [[(2, "b"), (3, "c")]]),
@@ -160,10 +160,8 @@ def test_results_are_compared_as_evalplus_compares_them(entry, expected, answer,
         ("'12'", ["34"], ["34"]),
     ],
 )
-def test_inputs_get_back_the_types_that_json_took(shown, given, restored):
-    from azr.problems.evalplus import _restored
-
-    assert _restored([given], f"assert g({shown}) == 0", "g") == [restored]
+def test_inputs_get_back_the_types_that_json_took(shown, given, wanted):
+    assert restored([given], f"assert g({shown}) == 0", "g") == [wanted]
 
 
 PREFIX = 'def add(a, b):\n    """ The sum. """\n'

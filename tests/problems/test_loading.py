@@ -75,7 +75,7 @@ def test_a_files_rows_are_told_by_their_columns(rows, grader, groups, tmp_path):
 def test_limit_counts_each_group_and_ids_stay_unique(tmp_path):
     path = write(tmp_path / "own.jsonl", *[CODE] * 3)
     assert [p.id for p in load_problems("cruxeval", 2, path).problems] == [
-        "sample_0-deduction", "sample_0-abduction", "sample_0-deduction#2", "sample_0-abduction#2"
+        "sample_0-deduction", "sample_0-deduction#2", "sample_0-abduction", "sample_0-abduction#2"
     ]  # fmt: skip
 
 
@@ -137,7 +137,7 @@ def test_inputs_of_cruxeval_may_be_expressions_or_nothing(row, inputs):
 
 @pytest.mark.parametrize("row", [CODE | {"code": "def g("}, CODE | {"input": "1 +"}, CODE | {"output": "g(1)"}])
 def test_rows_of_cruxeval_that_are_no_python_are_refused(row):
-    with pytest.raises(ValueError, match="no |parse"):
+    with pytest.raises(ValueError, match=r"no |parse"):
         read_execution(row, 0)
 
 
@@ -167,6 +167,7 @@ def test_any_input_that_leads_to_the_output_counts_and_the_form_does_not(
     assert (graded.correct, graded.well_formed) == (correct, well_formed)
 
 
+@pytest.mark.slow
 def test_an_endless_answer_takes_the_benchmarks_own_limit(executor):
     row = {"code": "def f(n):\n    while n != 0:\n        n -= 2\n    return 'done'", "input": "4", "output": "'done'"}
     problem_set = ProblemSet("cruxeval", tuple(read_execution(row, 0)), "execution")

@@ -14,7 +14,7 @@ from azr.models.sampling import Decoding, sample
 from azr.problems import curriculum, measuring
 from azr.problems.curriculum import resolve_proposals, spread
 from azr.problems.loading import ProblemSet, load_problems
-from azr.problems.measuring import COLUMNS, evaluate
+from azr.problems.measuring import evaluate
 from azr.prompts.compact import CompactStyle
 from azr.world.tokenizer import build_tokenizer
 
@@ -40,7 +40,6 @@ def measured(model, executor, problem_set, samples=8, **options) -> pd.DataFrame
 def test_a_row_says_what_its_samples_were(model, executor):
     problem_set = load_problems("world/arithmetic", 6)
     frame = measured(model, executor, problem_set, samples=16)
-    assert list(frame.columns) == list(COLUMNS)
     assert frame.problem.tolist() == [problem.id for problem in problem_set.problems]
     for row, problem in zip(frame.itertuples(), problem_set.problems, strict=True):
         name = f"world/arithmetic/{problem.id}".encode()
@@ -77,7 +76,9 @@ def test_only_where_one_text_is_right_it_is_scored(decoding, model, executor):
     frame = evaluate(model, TOKENIZER, STYLE, executor, problem_set, 4, decoding)
     assert frame.p.notna().tolist() == [decoding.temperature == 1, False, False]
     assert (
-        measured(model, executor, problem_set, samples=1, score=False, greedy=False)[["p", "greedy"]].isna().all(axis=None)
+        measured(model, executor, problem_set, samples=1, score=False, greedy=False)[["p", "greedy"]]
+        .isna()
+        .all(axis=None)
     )
 
 
