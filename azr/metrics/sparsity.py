@@ -257,13 +257,10 @@ def _counts(scratch: np.ndarray, both_rounded: bool = False) -> tuple[float, ...
     def within(bound: np.ndarray | np.float32) -> int:
         return np.count_nonzero(np.less_equal(change, bound, out=flags))
 
-    def unmoved() -> int:
-        return len(x) - np.count_nonzero(change.view(np.uint32))  # integers are counted five times as fast as floats
-
     np.subtract(y, x, out=change)
     squares = float(np.dot(change, change))
     np.abs(change, out=change)
-    exact, close = unmoved(), within(limit)
+    exact, close = within(np.float32(0)), within(limit)
     if both_rounded:
         return exact, close, exact, exact, close, squares
     np.multiply(np.abs(x, out=other), _BELOW_THRESHOLD, out=other)
@@ -271,7 +268,7 @@ def _counts(scratch: np.ndarray, both_rounded: bool = False) -> tuple[float, ...
     for tensor in (x, y):
         _round_to_bfloat16(tensor, other)
     np.abs(np.subtract(y, x, out=change), out=change)
-    return exact, close, relative, unmoved(), within(limit), squares
+    return exact, close, relative, within(np.float32(0)), within(limit), squares
 
 
 def _round_to_bfloat16(numbers: np.ndarray, scratch: np.ndarray) -> None:
