@@ -88,8 +88,9 @@ def execute(path: Path, copy: Path, known: Mapping[str, object]) -> None:
     has = papermill.inspect_notebook(path)
     parameters = {name: value for name, value in known.items() if name in has and value is not None}
     options = {"kernel_name": "python3", "language": "python", "progress_bar": False, "cwd": ROOT}
+    quiet = ["--IPKernelApp.log_level=50"]  # the kernel's own remarks; errors of cells come anyhow
     try:
-        papermill.execute_notebook(path, copy, parameters, stdout_file=sys.stdout, **options)
+        papermill.execute_notebook(path, copy, parameters, stdout_file=sys.stdout, extra_arguments=quiet, **options)
     except papermill.exceptions.PapermillExecutionError as error:
         first = error.source.strip().partition("\n")[0]
         problem = f"{error.ename}: {error.evalue}".strip()
