@@ -63,7 +63,7 @@ def old_sampler() -> Callable[[list[str], int, float], int]:
 
 
 def new_sampler() -> Callable[[list[str], int, float], int]:
-    """The same with the sampler of this tree."""
+    """The same with the sampler of this tree, which takes more rows side by side: 512, where the old one had 256."""
     from azr.models.loading import load_model
     from azr.models.sampling import Decoding, sample
 
@@ -72,7 +72,7 @@ def new_sampler() -> Callable[[list[str], int, float], int]:
     def run(prompts: list[str], n: int, temperature: float) -> int:
         streams = [(0, i, j) for i in range(len(prompts)) for j in range(n)]
         rows = [prompt for prompt in prompts for _ in range(n)]
-        drawn = sample(model, tokenizer, rows, Decoding(96, temperature=temperature, chunk=256), streams)
+        drawn = sample(model, tokenizer, rows, Decoding(96, temperature=temperature, chunk=512), streams)
         return sum(len(one.ids) for one in drawn)
 
     return run

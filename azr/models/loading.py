@@ -13,6 +13,8 @@ model), and quantised weights.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -48,12 +50,8 @@ UNOPENED = (OSError, ValueError, KeyError, SafetensorError)
 def load_config(name: str) -> PretrainedConfig:
     """The configuration alone, of a model of which nothing else is loaded. Raises UserError as ``load_model`` does."""
     path, file = _found(name)
-    try:
+    with _opening(name):
         return AutoConfig.from_pretrained(path, **file)
-    except ImportError as error:
-        raise UserError(_lacking(name, error)) from error
-    except UNOPENED as error:
-        raise UserError(_unopened(name)) from error
 
 
 def load_model(
@@ -71,13 +69,9 @@ def load_model(
     """
     path, file = _found(name)
     disable_progress_bar()
-    try:
+    with _opening(name):
         tokenizer = AutoTokenizer.from_pretrained(path, padding_side="left", **file)
         model = AutoModelForCausalLM.from_pretrained(path, dtype=getattr(torch, dtype), **file)
-    except ImportError as error:
-        raise UserError(_lacking(name, error)) from error
-    except UNOPENED as error:
-        raise UserError(_unopened(name)) from error
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     own = model.generation_config  # keep its tokens; its sampling defaults would change what we say we sample
@@ -137,12 +131,17 @@ def _found(name: str) -> tuple[str, dict[str, str]]:
     return name, {}
 
 
-def _lacking(name: str, error: ImportError) -> str:
-    return f"The model '{name}' needs a package that is not installed: {str(error).strip().splitlines()[0]}"
-
-
-def _unopened(name: str) -> str:
-    return f"'{name}' is no causal language model with its tokenizer that transformers can open: take another."
+@contextmanager
+def _opening(name: str) -> Iterator[None]:
+    try:
+        yield
+    except ImportError as error:
+        needed = str(error).strip().splitlines()[0]
+        raise UserError(f"The model '{name}' needs a package that is not installed: {needed}") from error
+    except UNOPENED as error:
+        raise UserError(
+            f"'{name}' is no causal language model with its tokenizer that transformers can open: take another."
+        ) from error
 
 
 def _adapted(model: PreTrainedModel, adapter: Path) -> PreTrainedModel:

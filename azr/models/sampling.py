@@ -243,8 +243,11 @@ class _Batch:
 
     def _lay_out(self) -> None:
         """Move what is needed to the left ends of new tensors, with room for more tokens behind."""
-        width = int(self.length[: self.rows].max())
-        kept, self.capacity = min(width, self.end), width + max(32, width // 2)
+        width, left = (
+            int(self.length[: self.rows].max()),
+            self.decoding.max_new_tokens - int(self.drawn[: self.rows].min()),
+        )
+        kept, self.capacity = min(width, self.end), width + min(left, max(32, width // 2))
         for layer in self.cache.layers:
             for name in ("keys", "values"):
                 old = getattr(layer, name)
