@@ -78,7 +78,7 @@ def resolve_proposals(
     proposals = proposals.reset_index(drop=True)
     valid = proposals[(proposals.task_type == TaskType.DEDUCTION) & proposals.program.notna()]
     chosen = valid.iloc[spread(valid.step.to_numpy(), count, rng)]
-    looks, known = {}, dict.fromkeys(seeds)
+    looks, known = {}, dict.fromkeys(seeds)  # in the order in which they came
     size = min(REFERENCES, len(known))
     for _, own in proposals[proposals.program.notna()].groupby("step"):
         pool = list(known)
@@ -89,8 +89,8 @@ def resolve_proposals(
                 size_of = (shape.statements, len(shape.operations)) if shape else (np.nan, np.nan)
                 looks[index] = (*size_of, ast_novelty(program, before), program in known)
             known.setdefault(program)
-    frame = chosen[["step", "program", "input"]].rename_axis("problem")
-    frame[["statements", "operations", "novelty", "repeated"]] = [looks[index] for index in frame.index]
+    columns = ["statements", "operations", "novelty", "repeated"]
+    frame = chosen[["step", "program", "input"]].join(pd.DataFrame.from_dict(looks, orient="index", columns=columns))
     outputs = executor.run_many([Job(row.program, row.input) for row in frame.itertuples()])
     problems = [
         Problem(str(row.Index), "deduction", task=Task(TaskType.DEDUCTION, row.program, (row.input,), (run.output,)))
@@ -100,4 +100,4 @@ def resolve_proposals(
     problem_set = ProblemSet("curriculum", tuple(problems), "task")
     counts = evaluate(model, tokenizer, style, executor, problem_set, samples, decoding, greedy=False, **options)
     counts.index = counts.problem.astype(int)
-    return frame.join(counts[["n", "c", "p", "length", "ended"]], how="inner").reset_index()
+    return frame.join(counts[["n", "c", "p", "length", "ended"]], how="inner").rename_axis("problem").reset_index()

@@ -34,6 +34,10 @@ from azr.runs import append_lines, read_lines, write_lines
 from azr.tasks import TaskType
 
 Response = tuple[Completion, Graded]
+COLUMNS = (
+    "set", "group", "problem", "size", "n", "c", "p", "greedy", "answers", "answer_entropy", "length", "ended",
+    "refused",
+)  # fmt: skip
 BLOCK = 8
 """Chunks of rows between two notes of what is finished: the sampler fills the places of rows that have ended."""
 
@@ -108,26 +112,17 @@ def evaluate(
         if partial:
             append_lines(partial, rows)
     told(len(done), len(prompts))
-    return pd.DataFrame([done[problem.id] for problem in problem_set.problems])
+    return pd.DataFrame([done[problem.id] for problem in problem_set.problems], columns=list(COLUMNS))
 
 
 def _row(name: str, problem: Problem, drawn: Sequence[Response], best: Sequence[Response], p: float) -> dict[str, Any]:
     answers = [graded.answer for _, graded in drawn]
-    return {
-        "set": name,
-        "group": problem.group,
-        "problem": problem.id,
-        "size": problem.size,
-        "n": len(drawn),
-        "c": sum(graded.correct for _, graded in drawn),
-        "p": p,
-        "greedy": float(best[0][1].correct) if best else math.nan,
-        "answers": len(set(answers)),
-        "answer_entropy": answer_entropy(answers),
-        "length": float(np.mean([len(completion.ids) for completion, _ in drawn])),
-        "ended": float(np.mean([completion.ended for completion, _ in drawn])),
-        "refused": sum(graded.refused for _, graded in drawn),
-    }
+    right, refused = (sum(getattr(graded, kind) for _, graded in drawn) for kind in ("correct", "refused"))
+    greedy = float(best[0][1].correct) if best else math.nan
+    length = float(np.mean([len(completion.ids) for completion, _ in drawn]))
+    ended = float(np.mean([completion.ended for completion, _ in drawn]))
+    counts = (len(drawn), right, p, greedy, len(set(answers)), answer_entropy(answers), length, ended, refused)
+    return dict(zip(COLUMNS, (name, problem.group, problem.id, problem.size, *counts), strict=True))
 
 
 def _right(problem: Problem, style: PromptStyle) -> tuple[str, str] | None:

@@ -26,7 +26,8 @@ ADD = {
     "prompt": 'from math import floor\n\ndef add(a: int, b: int) -> int:\n    """ The sum. """\n',
     "canonical_solution": "    return a + b\n",
     "entry_point": "add",
-    "test": "import numpy as np\n\ndef is_floats(x):\n    return False\n\ndef assertion(out, exp, atol):\n    assert out == exp\n\n"
+    "test": "import numpy as np\n\ndef is_floats(x):\n    return False\n\n"
+    "def assertion(out, exp, atol):\n    assert out == exp\n\n"
     "def check(candidate):\n    inputs = [[1, 2], [3, 4]]\n    results = [3, 7]\n"
     "    for i, (inp, exp) in enumerate(zip(inputs, results)):\n        assertion(candidate(*inp), exp, 0)\n",
 }
@@ -41,9 +42,11 @@ ZERO = {
     "entry_point": "find_zero",
 }
 ZERO_HUB = ZERO | {  # as published: it unpacks the answer instead of the input, so that no program can pass
-    "test": "import math\n\ndef _poly(xs: list, x: float):\n    return sum([c * math.pow(x, i) for i, c in enumerate(xs)])\n\n"
+    "test": "import math\n\ndef _poly(xs: list, x: float):\n"
+    "    return sum([c * math.pow(x, i) for i, c in enumerate(xs)])\n\n"
     "def check(candidate):\n    inputs = [[[-10, -2]], [[-3, -6]]]\n    results = [-5.0, -0.5]\n"
-    "    for i, (inp, exp) in enumerate(zip(inputs, results)):\n        assert _poly(*candidate(*inp), inp) <= 0.0001\n",
+    "    for i, (inp, exp) in enumerate(zip(inputs, results)):\n"
+    "        assert _poly(*candidate(*inp), inp) <= 0.0001\n",
 }
 ZERO_OWN = ZERO | {"base_input": [[[-10, -2]]], "plus_input": [[[-3, -6]]], "atol": 1e-4}
 
@@ -63,7 +66,8 @@ def graded(row: dict[str, Any], program: str, executor) -> Graded:
 RIGHT = {
     "a definition": "def triple(n):\n    return 3 * n",
     "a print left in it": "def triple(n):\n    print('triple of', n, 'x' * 500)\n    return 3 * n",
-    "a demonstration under the main guard": 'def triple(n):\n    return 3 * n\n\nif __name__ == "__main__":\n    print(triple(int(input())))',
+    "a demonstration under the main guard": "def triple(n):\n    return 3 * n\n\n"
+    'if __name__ == "__main__":\n    print(triple(int(input())))',
     "a lambda": "triple = lambda n: 3 * n",
     "a partial": "from functools import partial\nfrom operator import mul\ntriple = partial(mul, 3)",
     "a conditional definition": "if True:\n    def triple(n):\n        return n + n + n",
@@ -76,7 +80,8 @@ WRONG = {
     "the value printed": "def triple(n):\n    print(3 * n)",
     "no such name": "def thrice(n):\n    return 3 * n",
     "defined under the main guard alone": "if __name__ == '__main__':\n    def triple(n):\n        return 3 * n",
-    "equal to everything": "class E:\n    def __eq__(self, other):\n        return True\n\ndef triple(n):\n    return E()",
+    "equal to everything": "class E:\n    def __eq__(self, other):\n        return True\n\n"
+    "def triple(n):\n    return E()",
     "an exit": "import sys\ndef triple(n):\n    sys.exit(0)",
 }
 
