@@ -36,9 +36,9 @@ PRELOADED = ["azr.training.run", "azr.problems", "azr.models.scoring", "peft"]
 """What the server imports before it forks."""
 LAST_LINES = 8
 """Lines of its output that the report of a failed job has."""
-RATES, MEASURED, START = {"nano": 80.0, "micro": 40.0}, 0.2, 20.0
+RATES, MEASURED, START = {"nano": 80.0, "micro": 40.0}, 0.2, 10.0
 """For the first estimate: responses a second that one core trains on, what of that time a measured response takes, and
-seconds until libraries are loaded."""
+the seconds in which a job begins."""
 
 
 class JobError(RuntimeError):
@@ -94,7 +94,8 @@ def estimate(jobs: Sequence[Subject], side_by_side: int) -> float | None:
     """About how many seconds the jobs take on cores like those of 2025; None for a model of unknown speed."""
     if any(job.model_name not in RATES for job in jobs):
         return None
-    return START + sum(responses(job) / RATES[job.model_name] for job in jobs) / min(side_by_side, max(len(jobs), 1))
+    seconds = sum(START + responses(job) / RATES[job.model_name] for job in jobs)
+    return seconds / min(side_by_side, max(len(jobs), 1))
 
 
 def do(job: Subject) -> None:

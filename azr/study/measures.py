@@ -162,7 +162,8 @@ def _loaded(profile: Profile, weights: Path | None) -> tuple[Any, Any, PromptSty
     """Model, tokenizer and prompt style of an adapter or whole weights; the base for None."""
     import torch
 
-    from azr.models.loading import load_model, load_style
+    from azr.models.loading import load_model
+    from azr.prompts import load_style
 
     whole = weights is not None and weights.name == "model"
     name, adapter = (str(weights), None) if whole else (profile.model.name, weights)

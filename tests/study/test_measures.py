@@ -1,0 +1,87 @@
+"""What is measured of the built-in model, and that nothing is measured twice."""
+
+from pathlib import Path
+
+import pytest
+
+from azr.arms import BASE
+from azr.config import Profile, load_profile, override
+from azr.prompts.compact import CompactStyle
+from azr.runs import Run
+from azr.study import measures
+from azr.study.measures import RESPONSES, Subject, evaluate_sets, fixed_prompts, measure_base
+from azr.tasks import Role
+
+TINY = {
+    "problems": 2, "final_samples": 4, "samples": 4, "validation_problems": 1, "validation_samples": 2,
+    "entropy_prompts": 1,
+}  # fmt: skip
+
+
+@pytest.fixture
+def profile() -> Profile:
+    changes = {f"evaluation.{name}": value for name, value in TINY.items()}
+    return override(load_profile("smoke"), changes | {"rollout.max_new_tokens": 32})
+
+
+def test_the_fixed_prompts_are_of_both_roles_and_never_the_same():
+    prompts = fixed_prompts(CompactStyle(), 3, references=2)
+    assert len({text for _, _, text in prompts}) == len(prompts) == 2 * 3 * 3
+    assert {(role, task_type) for role, task_type, _ in prompts} == {(r, t) for r in Role for _, t, _ in prompts}
+    assert prompts == fixed_prompts(CompactStyle(), 3, references=2)
+
+
+def test_the_base_is_measured_once_and_a_killed_measurement_goes_on(profile, tmp_path, monkeypatch):
+    folder = tmp_path / "base-seed1"
+    counted, count = [], Subject.count
+
+    def counting(self, name, *arguments):
+        counted.append(name)
+        return count(self, name, *arguments)
+
+    def killed(subject, step):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Subject, "count", counting)
+    with monkeypatch.context() as patch:
+        patch.setitem(measures.MEASURES, "entropy", killed)
+        with pytest.raises(KeyboardInterrupt):
+            measure_base(profile, 1, folder)
+    assert counted == ["world/test", "world/arithmetic", "world/validation"]
+    measure_base(profile, 1, folder)
+    assert len(counted) == 3
+    run, subject = Run(folder), Subject(Run(folder), profile, BASE, 1)
+    assert all(subject.is_measured(name) for name in ("test", "validation", "entropy"))
+    test = run.measure("test")
+    assert set(test["group"]) == {"deduction", "abduction", "induction", "arithmetic"}
+    assert (test["n"] == 4).all()
+    assert (test["sampling_seed"] == 1).all()
+    entropy = run.measure("entropy")
+    assert len(entropy) == 6
+    assert (entropy["tokens"] >= RESPONSES).all()
+    assert (entropy["entropy"] >= 0).all()
+    assert entropy.loc[entropy["role"] == "proposer", "answer_entropy"].isna().all()
+    assert not list((folder / "measures").glob("*.jsonl"))
+    assert not Subject(run, profile, BASE, 2).is_measured("test")
+    assert not Subject(run, override(profile, {"evaluation.problems": 3}), BASE, 1).is_measured("test")
+
+
+def test_any_problem_set_is_counted_and_written(profile, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(measures, "RUNS", tmp_path)
+    out = tmp_path / "table.csv"
+    frame = evaluate_sets("nano", profile, ["world/arithmetic"], None, 0, out)
+    assert frame["set"].tolist() == ["world/arithmetic"] * 2
+    assert "world/arithmetic, arithmetic: 0." in capsys.readouterr().out
+    assert len(out.read_text().splitlines()) == 3
+
+
+def test_steps_are_those_whose_weights_were_kept_and_more_samples_go_to_the_arms_that_are_drawn(profile, tmp_path):
+    for step in (0, 2, 4):
+        (tmp_path / "adapters" / f"step-{step}").mkdir(parents=True)
+    subject = Subject(Run(Path(tmp_path)), profile, "selfplay")
+    assert subject.steps("test") == [2, 4]
+    assert subject.steps("validation") == [4]
+    more = override(profile, {"evaluation.final_samples": 99})
+    sampled = {arm: Subject(Run(tmp_path), more, arm).samples(4) for arm in ("selfplay", "frozen")}
+    assert sampled == {"selfplay": 99, "frozen": 4}
+    assert Subject(Run(tmp_path), more, "selfplay").samples(2) == 4
