@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import pandas as pd
 from matplotlib.figure import Figure
 
+from azr.errors import UserError
 from azr.figures import (
     fig00_base,
     fig01_sft,
@@ -77,9 +78,12 @@ def draw(name: str, frames: Frames, reference: Frames | None = None) -> tuple[Fi
 
 
 def table(name: str, frames: Frames) -> pd.DataFrame:
-    """What a figure shows: its table, of its arms and the user's own."""
+    """What a figure shows: its table, of its arms and the user's own. Raises UserError where there is nothing."""
     drawn = FIGURES[name]
-    return drawn.table(*(_of_methods(frames[need], drawn.methods) for need in drawn.needs))
+    frame = drawn.table(*(_of_methods(frames[need], drawn.methods) for need in drawn.needs))
+    if frame.empty:
+        raise UserError(f"The study has too few arms or seeds for {name}: add {', '.join(drawn.methods)}, or seeds.")
+    return frame
 
 
 def _of_methods(frame: pd.DataFrame, methods: tuple[str, ...]) -> pd.DataFrame:

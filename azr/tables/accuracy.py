@@ -19,14 +19,15 @@ PASS_1, GREEDY = "pass@1", "greedy"
 
 
 def base_by_size(test: pd.DataFrame, quantities: Sequence[str] = (PASS_1, GREEDY, "pass@32")) -> pd.DataFrame:
-    """The base, seed 0, by group and number of statements: what fig00_base draws.
+    """The base, seed 0, by group and number of statements (where there is more than one problem of it).
 
     Returns:
         model, method, step, group, quantity, size, estimate, low, high (over problems), se, df, seeds, problems.
     """
     base = test[(test["method"] == BASE) & (test["seed"] == 0)]
-    parts = [score(base, quantity, ("size",)).assign(quantity=quantity) for quantity in quantities]
-    return means(pd.concat(parts), by=["group", "quantity", "size"])
+    by = ["group", "quantity", "size"]
+    scores = pd.concat([score(base, quantity, ("size",)).assign(quantity=quantity) for quantity in quantities])
+    return means(scores[scores.groupby(["model", *by])["value"].transform("size") > 1], by=by)
 
 
 def over_steps(test: pd.DataFrame, quantities: Sequence[str] = (PASS_1, GREEDY)) -> pd.DataFrame:

@@ -10,11 +10,12 @@ seed 0: what an untrained model gets. Left out: how an interval is computed (``a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
+import numpy as np
 import pandas as pd
 
-from azr.metrics import mean_interval, paired_difference, pass_at_k
+from azr.metrics import crossed_interval, pass_at_k, t_interval
 from azr.tasks import TaskType
 
 ALL = "all"
@@ -83,8 +84,7 @@ def means(scores: pd.DataFrame, by: Sequence[str] = ()) -> pd.DataFrame:
     Returns:
         model, method, [step], ``by``, estimate, low, high, se, df, seeds, problems.
     """
-    found = [mean_interval(own, at["method"], by=list(by)).assign(**at) for at, own in _measured(scores)]
-    return _ordered(found, by)
+    return _intervals(scores, by, lambda own, at, wide: own)
 
 
 def differences(scores: pd.DataFrame, reference: str = BASE, by: Sequence[str] = ()) -> pd.DataFrame:
@@ -96,26 +96,25 @@ def differences(scores: pd.DataFrame, reference: str = BASE, by: Sequence[str] =
         by: one row a group of these columns; groups that only one of the two has are left out.
 
     Returns:
-        model, method, reference, [step], ``by``, estimate, low, high, se, df, seeds, problems. With the base as
-        reference its other seeds are a method, too: "base" minus "base".
+        model, method, reference, [step], ``by``, estimate, low, high, se, df, seeds, problems: what
+        ``azr.metrics.paired_difference`` finds for each of them. With the base as reference its other seeds are a
+        method, too: "base" minus "base".
     """
-    by, found = list(by), []
-    for at, own in _measured(scores):
-        control = scores[(scores["model"] == at["model"]) & (scores["method"] == reference)]
+
+    def minus(own: pd.DataFrame, at: tuple, wide: pd.DataFrame) -> pd.DataFrame:
         if reference == BASE:
-            control = control[control["seed"] == 0]
-        elif "step" in at:
-            control = control[control["step"] == at["step"]]
-        trained = own[own["seed"] != 0] if at["method"] == BASE else own[own["method"] != reference]
-        shared = trained[["seed", *by]].merge(control[by if reference == BASE else ["seed", *by]].drop_duplicates())
-        if at["method"] == BASE != reference or shared.empty:
-            continue
-        pair = pd.concat([trained, control])
-        pair = pair.merge(shared[by].drop_duplicates()) if by else pair
-        seed = 0 if reference == BASE else None
-        rows = paired_difference(pair, at["method"], reference, by=by, reference_seed=seed)
-        found.append(rows.assign(reference=reference, **at))
-    return _ordered(found, by)
+            own = own.drop(index=0) if at[0] == BASE else own
+            return own - wide.loc[BASE].droplevel(list(range(len(at) - 1))).loc[0]
+        control_at = (reference, *at[1:])
+        if at[0] in (BASE, reference) or control_at not in {key[:-1] for key in wide.index}:
+            return own.head(0)
+        control = wide.loc[control_at]
+        seeds = own.index.intersection(control.index)
+        return own.loc[seeds] - control.loc[seeds]
+
+    found = _intervals(scores[scores["model"].isin(_models_with(scores, reference))], by, minus)
+    found.insert(2, "reference", reference)
+    return found
 
 
 def against_base(
@@ -140,16 +139,37 @@ def from_start(frame: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
     return pd.concat([frame[frame["method"] == BASE], start, arms], ignore_index=True)
 
 
-def _measured(scores: pd.DataFrame) -> Iterator[tuple[dict[str, object], pd.DataFrame]]:
-    keys = ["model", "method", *(["step"] if "step" in scores else [])]
-    for key, own in scores.groupby(keys, sort=False):
-        yield dict(zip(keys, key, strict=True)), own
+def _models_with(scores: pd.DataFrame, method: str) -> set[str]:
+    return set(scores.loc[scores["method"] == method, "model"])
 
 
-def _ordered(found: Sequence[pd.DataFrame], by: Sequence[str]) -> pd.DataFrame:
-    first = ["model", "method", "reference", "step", *by]
-    rest = ["estimate", "low", "high", "se", "df", "seeds", "problems"]
-    if not found:
-        return pd.DataFrame(columns=[*first, *rest])
-    frame = pd.concat(found, ignore_index=True)
-    return frame[[name for name in [*first, *rest] if name in frame]]
+def _intervals(
+    scores: pd.DataFrame, by: Sequence[str], take: Callable[[pd.DataFrame, tuple, pd.DataFrame], pd.DataFrame]
+) -> pd.DataFrame:
+    """Rows of intervals from one table a model: (method, [step], seed) by (``by``, problem).
+
+    ``take`` makes of a method's rows [seed], its key and the whole table what is averaged; columns without a number
+    are left out. One table for all, since a pivot takes longer than all the arithmetic.
+    """
+    by, with_problems = list(by), "problem" in scores
+    keys = ["method", *(["step"] if "step" in scores else [])]
+    rows = []
+    for model, own in scores.groupby("model", sort=False):
+        own = own if with_problems else own.assign(problem=0)
+        wide = own.pivot(index=[*keys, "seed"], columns=[*by, "problem"], values="value")
+        labels = wide.columns.to_frame(index=False)
+        groups = labels.groupby(by, sort=False).indices if by else {(): range(len(labels))}
+        order = [tuple(key) for key in own[by].drop_duplicates().to_numpy(object)] if by else [()]
+        for at in own[keys].drop_duplicates().itertuples(index=False, name=None):
+            block = take(wide.loc[at], at, wide).to_numpy(dtype=float)
+            for group in order:
+                values = block[:, groups[group if len(by) != 1 else group[0]]]
+                values = values[:, ~np.isnan(values).all(axis=0)] if len(values) else values
+                if not values.size:
+                    continue
+                interval = crossed_interval(values) if with_problems else t_interval(values)
+                size = {"seeds": len(values), "problems": values.shape[1] if with_problems else 0}
+                about = dict(zip(["model", *keys, *by], [model, *at, *group], strict=True))
+                rows.append(about | vars(interval) | size)
+    numbers = dict.fromkeys(["estimate", "low", "high", "se", "df"], float) | {"seeds": int, "problems": int}
+    return pd.DataFrame(rows, columns=["model", *keys, *by, *numbers]).astype(numbers)

@@ -19,6 +19,15 @@ PASS, DIFFERENCE = "pass@k", "difference"
 POINT, SLOPE = "point", "slope"
 
 
+def powers_to(largest: int) -> list[int]:
+    """Powers of two up to ``largest``, at least 1.
+
+    >>> powers_to(32)
+    [1, 2, 4, 8, 16, 32]
+    """
+    return [2**i for i in range(max(int(largest), 1).bit_length())]
+
+
 def curves(test: pd.DataFrame, reference: str = BASE) -> pd.DataFrame:
     """pass@k after training and paired differences from the reference, for each group and for the task types together.
 
@@ -28,7 +37,7 @@ def curves(test: pd.DataFrame, reference: str = BASE) -> pd.DataFrame:
     """
     last = at_end(test)
     parts = []
-    for k in (2**i for i in range(int(max(last["n"].max() // 2, 1)).bit_length())):
+    for k in powers_to(last["n"].max() // 2):
         enough = last[last["n"] >= 2 * k] if k > 1 else last
         parts.append(with_all(score(enough, f"pass@{k}")).assign(k=k))
     scores = pd.concat(parts, ignore_index=True)

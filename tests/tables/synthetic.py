@@ -21,6 +21,7 @@ from azr.rewards import PROPOSER_REWARDS, proposer_rewards
 MODELS = ("nano", "micro")
 STEPS = (0, 30, 60)
 TYPES = ("deduction", "abduction", "induction")
+MAIN = ("base", "sft", "rlvr", "selfplay")
 STRENGTH = {"sft": 0.4, "rlvr": 0.8, "rlvr-trr": 0.8, "selfplay": 1.0, "frozen": 0.6, "base-proposer": 0.7, "half": 0.9}
 """How far each arm moves the solver."""
 CURRICULUM = {"selfplay": 1.0, "frozen": 0.3, "base-proposer": 0.0, "half": 0.8}
@@ -36,7 +37,7 @@ def synthetic_study(
     Args:
         seeds: training seeds of every arm; the base has one more, of which seed 0 is the control.
         problems: problems a group; prompts of each role and task type are a third of them.
-        samples: of each test problem.
+        samples: of each problem; twice as many of the base and of the main arms at the end.
         effect: multiplies what training does; 0 for nothing.
         models: names of the models.
     """
@@ -49,11 +50,12 @@ def synthetic_study(
             moved = effect * STRENGTH.get(method, 0) * step / STEPS[-1]
             for name, groups in (("test", (*TYPES, "arithmetic")), ("validation", TYPES)):
                 for group in groups:
-                    rows = _answers(abilities[group], moved if group in TYPES else moved / 4, samples, rng)
                     about = {"sampling_seed": seed if method == "base" else 0, "set": f"world/{name}", "group": group}
-                    parts.setdefault(name, []).append(rows.assign(**at, **about))
+                    n = 2 * samples if method in MAIN and step in (0, STEPS[-1]) else samples
+                    rows = _answers(abilities[group], moved if group in TYPES else moved / 4, n, rng)
+                    parts.setdefault(name, []).append(pd.DataFrame(at | about | rows))
             proposer = effect * CURRICULUM.get(method, 0) * step / STEPS[-1]
-            parts.setdefault("entropy", []).append(_entropies(moved, proposer, problems // 3, rng).assign(**at))
+            parts.setdefault("entropy", []).extend(_entropies(at, moved, proposer, problems // 3, rng))
         for method, seed in ((m, s) for m in STRENGTH for s in range(seeds)):
             at = {"model": model, "method": method, "seed": seed}
             parts.setdefault("log", []).append(_log(method, effect * STRENGTH[method], rng).assign(**at))
@@ -75,28 +77,28 @@ def _measured(seeds: int) -> list[tuple[str, int, int]]:
     return [("base", seed, 0) for seed in range(seeds + 1)] + arms
 
 
-def _answers(ability: np.ndarray, moved: float, n: int, rng: np.random.Generator) -> pd.DataFrame:
+def _answers(ability: np.ndarray, moved: float, n: int, rng: np.random.Generator) -> dict[str, object]:
     """Counts of right answers: training adds to the logit of easy problems and takes from that of hard ones."""
     at_random = rng.normal(0, 0.05) + rng.normal(0, 0.1, ability.size) if moved else 0
     p = expit(ability + moved * (0.7 + 0.35 * ability) + at_random)
     size = np.arange(ability.size) % 6 + 1
-    return pd.DataFrame(
-        {
-            "problem": [f"p{i}" for i in range(ability.size)],
-            "size": size,
-            "n": n,
-            "c": rng.binomial(n, p),
-            "p": np.clip(p + rng.normal(0, 0.01, p.size), 1e-4, 1 - 1e-4),
-            "greedy": (p + rng.normal(0, 0.05, p.size) > 0.45).astype(int),
-            "answers": 1 + rng.poisson(5 * (1 - p)),
-            "answer_entropy": 2.5 * (1 - p) * (1 - 0.2 * moved),
-            "length": 8 + 4 * size + rng.normal(0, 1, size.size),
-            "ended": 1.0,
-        }
-    )
+    return {
+        "problem": [f"p{i}" for i in range(ability.size)],
+        "size": size,
+        "n": n,
+        "c": rng.binomial(n, p),
+        "p": np.clip(p + rng.normal(0, 0.01, p.size), 1e-4, 1 - 1e-4),
+        "greedy": (p + rng.normal(0, 0.05, p.size) > 0.45).astype(int),
+        "answers": 1 + rng.poisson(5 * (1 - p)),
+        "answer_entropy": 2.5 * (1 - p) * (1 - 0.2 * moved),
+        "length": 8 + 4 * size + rng.normal(0, 1, size.size),
+        "ended": 1.0,
+    }
 
 
-def _entropies(moved: float, proposer: float, prompts: int, rng: np.random.Generator) -> pd.DataFrame:
+def _entropies(
+    at: dict[str, object], moved: float, proposer: float, prompts: int, rng: np.random.Generator
+) -> list[pd.DataFrame]:
     """Sums over one response to each fixed prompt; proposals get shorter as the proposer moves."""
     rows = []
     for role, start, change, length in (("solver", 0.48, 0.12 * moved, 20), ("proposer", 0.85, 0.08 * proposer, 26)):
@@ -104,10 +106,10 @@ def _entropies(moved: float, proposer: float, prompts: int, rng: np.random.Gener
             tokens = rng.poisson(length * (1 - 0.3 * proposer * (role == "proposer")), prompts) + 1
             entropy = tokens * (start - change + np.linspace(-0.1, 0.1, prompts) + rng.normal(0, 0.01, prompts))
             answers = np.linspace(0.4, 1.6, prompts) * (1 - 0.15 * moved)
-            about = {"role": role, "group": group, "prompt": range(prompts), "tokens": tokens}
+            about = at | {"role": role, "group": group, "prompt": np.arange(prompts), "tokens": tokens}
             nll = entropy + rng.normal(0, 0.3, prompts)
             rows.append(pd.DataFrame(about | {"nll": nll, "entropy": entropy, "answer_entropy": answers}))
-    return pd.concat(rows)
+    return rows
 
 
 def _proposals(method: str, moved: float, rng: np.random.Generator, each: int = 4) -> pd.DataFrame:
@@ -159,16 +161,15 @@ def _log(method: str, moved: float, rng: np.random.Generator) -> pd.DataFrame:
 def _updates(method: str, step: int, rng: np.random.Generator) -> pd.DataFrame:
     """Unchanged parameters of each tensor, close to what a Gaussian update of the same size leaves."""
     size = {"sft-full": 3e-4, "rlvr-full": 1.2e-4, "selfplay-full": 1.8e-4}[method] * np.sqrt(step / 60)
-    rows = []
-    for tensor, count in TENSORS.items():
-        norm_of_update = size * np.sqrt(count) * rng.uniform(0.95, 1.05)
-        for dtype, least in (("float32", 1e-8), ("bfloat16", 1e-4)):
-            for tolerance, bound in (("exact", least), ("1e-05", max(least, 1e-5)), ("relative", 1e-4)):
-                null = count * (2 * norm.cdf(bound * np.sqrt(count) / norm_of_update) - 1)
-                unchanged = round(min(count, null * rng.uniform(1.0, 1.05)))
-                rows.append((tensor, count, dtype, tolerance, unchanged, norm_of_update, 0.02 * np.sqrt(count), null))
-    columns = ["tensor", "parameters", "dtype", "tolerance", "unchanged", "norm", "base_norm", "null"]
-    return pd.DataFrame(rows, columns=columns)
+    definitions = [("float32", "exact", 1e-8), ("float32", "1e-05", 1e-5), ("float32", "relative", 1e-4)]
+    definitions += [("bfloat16", "exact", 1e-4), ("bfloat16", "1e-05", 1e-4)]
+    rows = [(tensor, count, *definition) for tensor, count in TENSORS.items() for definition in definitions]
+    frame = pd.DataFrame(rows, columns=["tensor", "parameters", "dtype", "tolerance", "bound"])
+    root = np.sqrt(frame["parameters"])
+    null = frame["parameters"] * (2 * norm.cdf(frame["bound"] / size) - 1)
+    unchanged = np.minimum(frame["parameters"], null * rng.uniform(1.0, 1.05)).round()
+    updated = frame.assign(unchanged=unchanged, norm=size * root, base_norm=0.02 * root, null=null)
+    return updated.drop(columns="bound")
 
 
 def synthetic_claims(models: tuple[str, ...] = MODELS) -> pd.DataFrame:

@@ -1,0 +1,99 @@
+"""Means and paired differences: the same as metrics' one at a time; what is paired with what."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from azr.metrics import crossed_interval, mean_interval, paired_difference, pass_at_k
+from azr.tables.compare import ALL, at_end, combined, differences, means, score, with_all
+from tests.tables.synthetic import synthetic_study
+
+NUMBERS = ["estimate", "low", "high", "se", "df", "seeds", "problems"]
+
+
+@pytest.fixture(scope="module")
+def scores() -> pd.DataFrame:
+    test = synthetic_study(seeds=2, problems=6, samples=8, models=("nano", "micro"))["test"]
+    return with_all(score(test, "pass@1"))
+
+
+def pick(frame: pd.DataFrame, **values: object) -> pd.DataFrame:
+    return frame[(frame[list(values)] == pd.Series(values)).all(axis=1)]
+
+
+def test_scores_are_pass_at_k_and_problems_with_too_few_samples_are_left_out():
+    frame = pd.DataFrame({"n": [8, 8, 2], "c": [1, 8, 1], "greedy": [0, 1, np.nan]})
+    frame = frame.assign(model="nano", method="base", seed=0, step=0, group="deduction", problem=list("abc"))
+    assert score(frame, "pass@4")["value"].tolist() == pass_at_k(8, [1, 8], 4).tolist()
+    assert score(frame, "greedy")["problem"].tolist() == ["a", "b"]
+
+
+@pytest.mark.parametrize("reference", ["base", "selfplay"])
+@pytest.mark.parametrize("method", ["frozen", "sft"])
+def test_differences_are_those_of_metrics_for_each_pair(scores, method, reference):
+    found = pick(differences(scores, reference, by=["group"]), model="micro", method=method, step=60)
+    step = 0 if reference == "base" else 60
+    own = pick(scores, model="micro", method=method, step=60)
+    control = pick(scores, model="micro", method=reference, step=step)
+    seed = 0 if reference == "base" else None
+    expected = paired_difference(pd.concat([own, control]), method, reference, ["group"], reference_seed=seed)
+    assert found["group"].tolist() == expected["group"].tolist()
+    np.testing.assert_allclose(found[NUMBERS].to_numpy(float), expected[NUMBERS].to_numpy(float))
+
+
+def test_means_are_those_of_metrics(scores):
+    found = pick(means(scores, by=["group"]), model="nano", method="half", step=30)
+    expected = mean_interval(pick(scores, model="nano", method="half", step=30), "half", ["group"])
+    np.testing.assert_allclose(found[NUMBERS].to_numpy(float), expected[NUMBERS].to_numpy(float))
+
+
+def test_the_base_stands_against_its_own_seed_0(scores):
+    found = pick(differences(scores, by=["group"]), method="base", model="nano", group=ALL).iloc[0]
+    by_seed = pick(scores, method="base", model="nano", group=ALL).groupby("seed")["value"].mean()
+    assert found["estimate"] == pytest.approx((by_seed.drop(0) - by_seed[0]).mean())
+    assert found["seeds"] == len(by_seed) - 1
+
+
+def test_arms_are_paired_by_the_seeds_that_both_have(scores):
+    unfinished = scores[(scores["method"] != "frozen") | (scores["seed"] == 1)]
+    found = pick(differences(unfinished, "selfplay", by=["group"]), method="frozen", model="nano", step=60, group=ALL)
+    means_of = unfinished[unfinished["seed"] == 1].groupby(["model", "group", "step", "method"])["value"].mean()
+    expected = means_of["nano", ALL, 60, "frozen"] - means_of["nano", ALL, 60, "selfplay"]
+    assert found["estimate"].item() == pytest.approx(expected)
+    assert found["seeds"].item() == 1
+
+
+def test_without_problems_intervals_are_over_seeds():
+    rows = [("nano", method, seed, value) for method, values in (("a", (1.0, 2.0, 3.0)), ("b", (0.0, 2.0, 1.0)))
+            for seed, value in enumerate(values)]  # fmt: skip
+    frame = pd.DataFrame(rows, columns=["model", "method", "seed", "value"])
+    found = differences(frame, "b").iloc[0]
+    assert (found["estimate"], found["df"], found["problems"]) == (1.0, 2, 0)
+    assert differences(frame[frame["method"] == "a"], "b").empty
+
+
+@given(st.lists(st.integers(1, 4), min_size=2, max_size=3), st.integers(0, 2**32 - 1))
+def test_a_combination_has_the_weighted_mean_and_the_variance_of_a_stratified_sample(sizes, seed):
+    rng = np.random.default_rng(seed)
+    weights = {f"g{i}": float(w) for i, w in enumerate(rng.uniform(-1, 1, len(sizes)))}
+    rows = [("m", f"g{i}", j, rng.normal(10 * i)) for i, size in enumerate(sizes) for j in range(size)]
+    frame = pd.DataFrame(rows, columns=["method", "group", "problem", "value"])
+    value = combined(frame, weights)["value"].to_numpy()
+    by_group = frame.groupby("group")["value"]
+    assert value.mean() == pytest.approx(sum(w * by_group.mean()[g] for g, w in weights.items()))
+    spread = sum(weights[g] ** 2 * by_group.var(ddof=0)[g] / by_group.size()[g] for g in weights)
+    assert value.var() / len(value) == pytest.approx(spread)
+
+
+def test_the_end_is_each_methods_own_last_step():
+    frame = pd.DataFrame({"model": "nano", "method": ["base", "sft", "sft", "rlvr"], "step": [0, 30, 60, 30]})
+    assert at_end(frame)["step"].tolist() == [0, 60, 30]
+
+
+def test_task_types_weigh_the_same_together(scores):
+    own = pick(scores, model="nano", method="sft", step=60, seed=0)
+    by_group = own.groupby("group")["value"].mean()
+    assert by_group[ALL] == pytest.approx(by_group[["deduction", "abduction", "induction"]].mean())
+    assert crossed_interval(pick(own, group=ALL)[["value"]].T.to_numpy()).estimate == pytest.approx(by_group[ALL])
