@@ -21,12 +21,12 @@ DIGITS = 60
 TOLERANCE = 1e-6
 """Relative difference up to which a decimal is equal to a number."""
 
-_FONT = r"\\(?:textbf|textit|textrm|mathbf|mathrm|boldsymbol|bm|emph|underline)\s*"
+_FONT = r"\\(?:textbf|textit|mathbf|boldsymbol|bm|emph|underline)\s*"
 _TEXT = r"\\(?:text|textrm|mathrm|mbox|rm)\s*"
 _TH = r"\s*(?:st|nd|rd|th)\s*"
 _REWRITE = [
     (r"\\!|\\(?:left|right|displaystyle)(?![a-z])", ""),
-    (r"\\[,;:> ]|~|\\q?quad|\\?\$", " "),
+    (r"(?<!\\)\\[,;:> ]|~|\\q?quad|\\?\$", " "),
     (_FONT + r"\{((?:[^{}]|\{[^{}]*\})*)\}", r"\1"),
     (_TEXT + r"\{([^{}a-zA-Z]*\d[^{}a-zA-Z]*)\}", r"\1"),  # digits are no words
     (rf"(?<=\d)\s*\^?\s*(?:\{{{_TEXT}\{{{_TH}\}}\}}|\{{{_TH}\}}|{_TEXT}\{{{_TH}\}}|{_TH}$)", ""),  # ordinals
@@ -58,8 +58,9 @@ def _repeating(match: re.Match[str], period: str | None = None) -> str:
 
 
 def words(text: str) -> str:
-    """The letters and digits alone, for answers that are words."""
-    return re.sub(r"[\W_]", "", re.sub(r"\\[a-zA-Z]+", "", text)).lower() if re.search("[a-zA-Z]{2}", text) else text
+    """An answer in words without fonts, case and blanks; all others as they are."""
+    bare = re.sub(_TEXT + r"\{([^{}]*)\}", r"\1", text)
+    return re.sub(r"\s", "", bare).lower() if re.fullmatch(r"[a-zA-Z\s']*[a-zA-Z]{3}[a-zA-Z\s']*", bare) else text
 
 
 def numbers(x: Any, y: Any) -> bool:
@@ -74,8 +75,8 @@ def numbers(x: Any, y: Any) -> bool:
         return bool((x - y).equals(0))
     if abs(one - other) > tolerance * abs(one):
         return False
-    is_long = x.is_integer and y.is_integer and abs(one) < sympy.Float(10) ** 10_000
-    return bool(x.doit() == y.doit()) if is_long else True
+    is_exact = x.is_rational and y.is_rational and abs(sympy.log(abs(one), 10)) < 10_000  # of a size to write down
+    return bool(x.doit() == y.doit()) if is_exact else True
 
 
 def equal(x: Any, y: Any) -> bool:
@@ -83,26 +84,24 @@ def equal(x: Any, y: Any) -> bool:
     import sympy
     from math_verify import verify
 
-    if isinstance(x, sympy.Eq) and isinstance(x.lhs, sympy.Symbol) and (not isinstance(y, sympy.Eq) or x.lhs == y.lhs):
-        return equal(x.rhs, y.rhs if isinstance(y, sympy.Eq) else y)
-    if isinstance(y, sympy.Eq) and not isinstance(x, sympy.Eq) and isinstance(y.lhs, sympy.Symbol):
-        return equal(x, y.rhs)
-    if all(isinstance(side, sympy.Expr) and side.is_number for side in (x, y)):
-        percent = x.has(sympy.UnevaluatedExpr) or y.has(sympy.UnevaluatedExpr)
-        return verify(x, y, timeout_seconds=SECONDS) if percent else numbers(x, y)
-    for kind in (sympy.Tuple, sympy.MatrixBase):
-        if isinstance(x, kind) and isinstance(y, kind):
-            same_shape = len(x) == len(y) and getattr(x, "shape", 0) == getattr(y, "shape", 0)
-            return same_shape and all(map(equal, x, y))
-    if isinstance(x, sympy.FiniteSet) and isinstance(y, sympy.FiniteSet):
-        return len(x) == len(y) and all(any(equal(one, other) for other in y) for one in x)
-    if isinstance(x, sympy.Interval) and isinstance(y, sympy.Interval):
-        ends = (x.left_open, x.right_open) == (y.left_open, y.right_open)
-        return ends and equal(x.start, y.start) and equal(x.end, y.end)
-    for one, other in ((x, y), (y, x)):  # x < 1 or x > 2, or a list of both
+    if x == y:
+        return True
+    for one, other in ((x, y), (y, x)):
+        if isinstance(one, sympy.Eq) and isinstance(one.lhs, sympy.Symbol) and not isinstance(other, sympy.Eq):
+            return equal(one.rhs, other)  # a named value
         relations = isinstance(one, sympy.FiniteSet) and all(isinstance(part, sympy.Rel) for part in one)
-        if relations and isinstance(other, sympy.Union | sympy.Interval):
+        if relations and isinstance(other, sympy.Union | sympy.Interval):  # x < 1 or x > 2
             return other in (sympy.Or(*one).as_set(), sympy.And(*one).as_set())
+    if all(isinstance(side, sympy.Expr) and side.is_number for side in (x, y)):
+        if not (x.has(sympy.UnevaluatedExpr) or y.has(sympy.UnevaluatedExpr)):  # a percentage
+            return numbers(x, y)
+    elif isinstance(x, sympy.FiniteSet) and isinstance(y, sympy.FiniteSet):
+        return len(x) == len(y) and all(any(equal(one, other) for other in y) for one in x)
+    for kind in (sympy.Tuple, sympy.Interval, sympy.MatrixBase):
+        if isinstance(x, kind) and isinstance(y, kind):
+            parts = [list(side) if kind is sympy.MatrixBase else side.args for side in (x, y)]
+            shapes = [getattr(side, "shape", len(own)) for side, own in zip((x, y), parts, strict=True)]
+            return shapes[0] == shapes[1] and all(map(equal, *parts))
     return bool(verify(x, y, allow_set_relation_comp=True, timeout_seconds=SECONDS))
 
 
