@@ -18,7 +18,6 @@ import shutil
 import signal
 import sys
 import threading
-import time
 import types
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import wait
@@ -28,7 +27,7 @@ from typing import Any
 from azr.arms import BASE, arm_profile, arms_of, model_profile
 from azr.config import Profile
 from azr.errors import UserError
-from azr.progress import duration
+from azr.progress import Progress
 from azr.runs import BUILT_IN, Run, run_folder
 from azr.study.measures import Subject, measure, measure_base
 
@@ -73,21 +72,27 @@ def jobs_of(
     return jobs
 
 
-def responses(job: Subject) -> float:
-    """About how many responses a job trains on, the unit in which its time is estimated; measured ones count less."""
+def responses(job: Subject, steps: int | None = None) -> float:
+    """About how many responses a job trains on, the unit in which its time is estimated; measured ones count less.
+
+    ``steps``: those of its first training steps alone.
+    """
     rollout, evaluation = job.profile.rollout, job.profile.evaluation
+    a_step = rollout.rows + ("curriculum" in job.names) * 3 * rollout.batch * rollout.rollouts
+    if steps is not None:
+        return steps * a_step
     problems = 4 * evaluation.problems * sum(map(job.samples, job.profile.kept_steps[1:] if job.last else [0]))
     problems += 3 * evaluation.validation_problems * evaluation.validation_samples
-    estimating = 3 * rollout.batch * rollout.rollouts if "curriculum" in job.names else 0
-    return job.last * (rollout.rows + estimating) + MEASURED * problems * ("test" in job.names)
+    return job.last * a_step + MEASURED * problems * ("test" in job.names)
 
 
 def default_side_by_side(profile: Profile) -> int:
     """One job for as many cores as it has threads; one at a time where a GPU has to hold a model from the hub."""
+    from azr.models.machine import cores
+
     if shutil.which("nvidia-smi") and any(model.name not in BUILT_IN for model in profile.models):
         return 1
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, cores // profile.threads)
+    return max(1, int(cores()) // profile.threads)
 
 
 def estimate(jobs: Sequence[Subject], side_by_side: int) -> float | None:
@@ -122,9 +127,10 @@ def run_jobs(jobs: Sequence[Subject], side_by_side: int, work: Callable[[Subject
     context.set_forkserver_preload(PRELOADED)
     logs = jobs[0].run.folder.parent.parent / "logs"
     logs.mkdir(parents=True, exist_ok=True)
-    waiting, ended, board = list(jobs), [], Board(jobs, side_by_side)
-    running: dict[int, tuple[Subject, Any, Path]] = {}
-    with _alone(logs):
+    waiting, running = list(jobs), {}
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    with _alone(logs), Progress(f"% of {len(jobs)} runs", 100, round(_percent(jobs, jobs), 1)) as progress:
+        progress.terminal |= hasattr(shell, "kernel") and "AZR_FIGURES" not in os.environ  # a cell is renewed in place
         try:
             while waiting or running:
                 while waiting and len(running) < side_by_side:
@@ -135,15 +141,16 @@ def run_jobs(jobs: Sequence[Subject], side_by_side: int, work: Callable[[Subject
                     with _fresh_start(job.profile.threads):
                         process.start()
                     running[process.sentinel] = job, process, log
-                board.show(ended, [(job, log) for job, _, log in running.values()])
+                unfinished = [*(job for job, _, _ in running.values()), *waiting]
+                now = "; ".join(_at(job, log) for job, _, log in running.values())
+                progress.update(_percent(jobs, unfinished), f"({len(jobs) - len(unfinished)} done; {now})")
                 for sentinel in wait(list(running), timeout=1):
                     job, process, log = running.pop(sentinel)
                     process.join()
                     if process.exitcode:
                         last = "\n".join(log.read_text(errors="replace").splitlines()[-LAST_LINES:])
                         raise JobError(f"{job} failed (exit code {process.exitcode}; all it said is in {log}):\n{last}")
-                    ended.append(job)
-            board.show(ended, [])
+            progress.update(100)
         except KeyboardInterrupt:
             raise Stopped("Stopped. What is done is kept: run the same again to continue.") from None
         finally:
@@ -197,57 +204,20 @@ def _child(work: Callable[[Subject], Any], job: Subject, log: Path) -> None:
         sys.exit(1)
 
 
-class Board:
-    """How far the jobs are: one block, renewed in place on a terminal or in a notebook, else lines now and then."""
-
-    def __init__(self, jobs: Sequence[Subject], side_by_side: int) -> None:
-        self.jobs, self.side_by_side, self.began = jobs, side_by_side, time.monotonic()
-        self.last, self.height, self.handle = -1e9, 0, None
-        self.before = sum(map(_done, jobs))
-        shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
-        self.notebook = hasattr(shell, "kernel") and "AZR_FIGURES" not in os.environ
-        self.terminal = sys.stdout.isatty()
-
-    def show(self, ended: Sequence[Subject], running: Sequence[tuple[Subject, Path]]) -> None:
-        """Say it, where it is time to."""
-        every = 1 if self.notebook or self.terminal else 15
-        if time.monotonic() - self.last < every and running:
-            return
-        self.last = time.monotonic()
-        text = "\n".join([self._summary(ended, running), *(_line(job, log) for job, log in running)])
-        if self.notebook:
-            from IPython.display import display
-
-            data = {"text/plain": text}
-            if self.handle:
-                self.handle.update(data, raw=True)
-            else:
-                self.handle = display(data, raw=True, display_id=True)
-            return
-        print((f"\x1b[{self.height}A\x1b[J" if self.height else "") + text, flush=True)
-        self.height = text.count("\n") + 1 if self.terminal else 0
-
-    def _summary(self, ended: Sequence[Subject], running: Sequence[tuple[Subject, Path]]) -> str:
-        spent, total = time.monotonic() - self.began, sum(map(responses, self.jobs)) - self.before
-        done = sum(map(responses, ended)) + sum(_done(job) for job in self.jobs if job not in ended) - self.before
-        text = f"{len(ended)} of {len(self.jobs)} done, {duration(spent)}"
-        left = spent / done * (total - done) if done > total / 50 else estimate(self.jobs, self.side_by_side)
-        return f"{text}, about {duration(left)} left" if running and left is not None else text
-
-
 def _steps(job: Subject) -> int:
     """Training steps done, by the lines of the log."""
     file = job.run.folder / "log.jsonl"
     return min(file.read_bytes().count(b"\n"), job.last) if file.exists() else 0
 
 
-def _done(job: Subject) -> float:
-    """The part of its responses that is sampled; what comes after training counts as one step more."""
-    return _steps(job) * responses(job) / (job.last + 1)
+def _percent(jobs: Sequence[Subject], unfinished: Sequence[Subject]) -> float:
+    """How much of the work is done, of 100; the measures of a job when it ends."""
+    left = sum(responses(job) - responses(job, _steps(job)) for job in unfinished)
+    return round(100 * (1 - left / sum(map(responses, jobs))), 1)
 
 
-def _line(job: Subject, log: Path) -> str:
-    """What it is at: its step, and what it said last."""
-    said = [line for line in log.read_text(errors="replace").split("\n") if line.strip()]
-    steps = f", step {_steps(job)} of {job.last}" if job.last else ""
-    return f"  {job}{steps}: {said[-1].strip()[:90] if said else 'loading libraries'}"
+def _at(job: Subject, log: Path) -> str:
+    """What a running job is at: its step, or what it said last."""
+    steps, said = _steps(job), log.read_text(errors="replace").split("\n")
+    last = next((line.strip() for line in reversed(said) if line.strip()), "loading libraries")
+    return f"{job}, step {steps} of {job.last}" if 0 < steps < job.last else f"{job}: {last.partition(',')[0]}"

@@ -11,9 +11,8 @@ question whether something is measured. Left out: statistics (``azr.tables``).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -127,34 +126,25 @@ class Subject:
 
         return Decoding(self.profile.rollout.max_new_tokens, chunk=self.profile.rollout.chunk)
 
-    @contextmanager
-    def notes(self, name: str, step: int) -> Iterator[dict[str, Any]]:
-        """Where ``azr.problems`` notes what is finished, and shows it."""
-        from azr.progress import Progress
-
-        partial = self.run.folder / "measures" / f"{name.replace('/', '-')}-step-{step}.jsonl"
-        partial.parent.mkdir(parents=True, exist_ok=True)
-        with Progress(f"{name}, step {step}", 1) as progress:
-
-            def show(done: int, total: int) -> None:
-                progress.total = total
-                progress.update(done)
-
-            yield {"progress": show, "partial": partial}
+    def partial(self, name: str, step: int) -> Path:
+        """Where ``azr.problems`` notes what is finished, so that a killed measurement goes on."""
+        path = self.run.folder / "measures" / f"{name.replace('/', '-')}-step-{step}.jsonl"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
 
     def count(self, name: str, limit: int, samples: int, step: int, data: Path | None = None) -> pd.DataFrame:
         """``azr.problems.evaluate`` on a problem set, ``limit`` problems of each of its groups."""
-        from dataclasses import replace
-
         from azr.problems import evaluate, load_problems
+        from azr.progress import Progress
 
         evaluation, problem_set = self.profile.evaluation, load_problems(name, limit, data)
         decoding = replace(self.decoding(), temperature=evaluation.temperature, top_p=evaluation.top_p)
         if evaluation.max_new_tokens:
             decoding = replace(decoding, max_new_tokens=evaluation.max_new_tokens)
-        with problem_set.open_executor(1) as executor, self.notes(name, step) as notes:
+        what = Progress(f"{name} after step {step}", len(problem_set.problems))
+        with problem_set.open_executor(1) as executor, what as progress:
             asked = (*self.model(step), executor, problem_set, samples, decoding, self.sampling_seed)
-            return evaluate(*asked, **notes)
+            return evaluate(*asked, progress=lambda done, _: progress.update(done), partial=self.partial(name, step))
 
 
 @lru_cache(maxsize=1)
@@ -239,8 +229,9 @@ def _curriculum(subject: Subject, step: int) -> pd.DataFrame:
     asked = (evaluation.curriculum_problems, evaluation.curriculum_samples, subject.decoding())
     seeds = [seed["program"] for seed in read_lines(run.folder / "seeds.jsonl")]
     rng = np.random.default_rng([subject.seed, 2])
-    with Executor(1) as executor, subject.notes("curriculum", step) as notes:
-        return resolve_proposals(*subject.model(0), executor, run.proposals, *asked, rng, seeds, **notes)
+    with Executor(1) as executor:
+        solver, partial = (*subject.model(0), executor), subject.partial("curriculum", step)
+        return resolve_proposals(*solver, run.proposals, *asked, rng, seeds, partial=partial)
 
 
 def _sparsity(subject: Subject, step: int) -> pd.DataFrame:
