@@ -13,13 +13,15 @@ import ast
 import builtins
 import contextlib
 import encodings
-import importlib
+import importlib.util
 import io
+import marshal
 import pkgutil
 import sys
 from collections.abc import Iterable
+from importlib.machinery import ModuleSpec
 from types import GenericAlias, ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 from azr.executor import policy
 
@@ -40,8 +42,8 @@ _SYS_NAMES = policy.words(
     version_info"""
 )
 _ON_FIRST_USE = policy.words(
-    """_pylong _strptime annotationlib ast calendar copyreg decimal inspect locale random string.templatelib stringprep
-    traceback types typing unicodedata warnings weakref"""
+    """_codecs_cn _codecs_hk _codecs_iso2022 _codecs_jp _codecs_kr _codecs_tw _multibytecodec _pylong _sha2 _strptime annotationlib ast calendar copyreg decimal inspect locale random string.templatelib
+    stringprep traceback types typing unicodedata warnings weakref"""
 )
 """What allowed modules import when some function of theirs is called, in any version of Python from 3.11 on."""
 
@@ -50,15 +52,36 @@ _MODULES: dict[str, ModuleType] = {}
 
 def load_modules(names: Iterable[str]) -> None:
     """Import the allowed modules and what they need later, before the sandbox closes; ready a copy of each."""
-    codecs = [f"encodings.{module.name}" for module in pkgutil.iter_modules(encodings.__path__)]
-    for name in [*_ON_FIRST_USE, *codecs]:
-        with contextlib.suppress(ImportError):  # another system's, or another version's
+    for name in _ON_FIRST_USE:
+        with contextlib.suppress(ImportError):  # another version's
             importlib.import_module(name)
+    for _, name, _ in pkgutil.iter_modules(encodings.__path__, "encodings."):
+        if name not in sys.modules:
+            _CodecsInMemory.code[name] = marshal.dumps(importlib.util.find_spec(name).loader.get_code(name))
+    sys.meta_path.insert(0, _CodecsInMemory)
     for name in sorted(names):
         _MODULES[name] = _copy(importlib.import_module(name), name)
         parent, _, child = name.rpartition(".")
         if parent in _MODULES:
             setattr(_MODULES[parent], child, _MODULES[name])
+
+
+class _CodecsInMemory:
+    """Finds and loads modules by code that is kept in one piece: loaded, all codecs would slow down every fork."""
+
+    code: ClassVar[dict[str, bytes]] = {}
+
+    @classmethod
+    def find_spec(cls, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        return ModuleSpec(name, cls) if name in cls.code else None
+
+    @staticmethod
+    def create_module(spec: ModuleSpec) -> None:
+        return None
+
+    @classmethod
+    def exec_module(cls, module: ModuleType) -> None:
+        exec(marshal.loads(cls.code[module.__name__]), vars(module))
 
 
 def _copy(module: ModuleType, name: str) -> ModuleType:

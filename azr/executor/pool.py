@@ -63,7 +63,6 @@ class Member:
         environment = {key: os.environ[key] for key in ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH") if key in os.environ}
         self.lane = lane
         self.report: dict[str, str] = {}
-        self._config = config
         self._socket, theirs = socket.socketpair()
         self._file = self._socket.makefile("rwb")
         with theirs:
@@ -90,11 +89,6 @@ class Member:
         self.process.kill()
         complaint = self.process.stderr.read().decode(errors="replace").strip().splitlines() or ["no reason given"]
         raise RuntimeError(f"a worker of the executor did not start: {complaint[-1]}")
-
-    def again(self) -> Member:
-        """A new worker in the place of this one, which is stopped."""
-        self.stop(time.monotonic() + 1.0)
-        return Member(self.lane, self._config)
 
     def hang_up(self) -> None:
         """Tell the worker that nothing more will come; whoever waits in ``ask`` hears that it is gone."""
@@ -232,7 +226,8 @@ class Executor:
                 except WorkerDiedError:
                     if failed.is_set():
                         return
-                    fresh = self._crew[self._crew.index(member)] = member.again()
+                    member.stop(time.monotonic() + 1.0)
+                    fresh = self._crew[self._crew.index(member)] = Member(lane, self._config)
                     member = fresh
                     waiting.extend(run for run in batch if run.outlives())
                 else:
