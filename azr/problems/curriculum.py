@@ -1,6 +1,6 @@
 """A run's deduction proposals, solved again by one fixed model, the base that all runs started from (RQ2).
 
-    frame = resolve_proposals(base, tokenizer, style, executor, run.proposals, 800, 8, decoding, rng, seeds)
+    frame = resolve_proposals(base, tokenizer, style, executor, run.proposals, 800, 8, decoding, rng)
 
 One solver for every arm, seed and step, so a trend is the proposals' and not the solver's. Left out: the trends
 (``azr.tables``), abduction and induction.
@@ -8,7 +8,6 @@ One solver for every arm, seed and step, so a trend is the proposals' and not th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,16 +15,13 @@ import pandas as pd
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from azr.executor import Executor, Job
-from azr.metrics.programs import ast_novelty, program_shape
+from azr.metrics.programs import statement_count
 from azr.models.sampling import Decoding
 from azr.problems.base import Problem
 from azr.problems.loading import ProblemSet
 from azr.problems.measuring import evaluate
 from azr.prompts.base import PromptStyle
 from azr.tasks import Task, TaskType
-
-REFERENCES = 32
-"""Most earlier programs with which a proposal is compared."""
 
 
 def spread(steps: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
@@ -51,7 +47,6 @@ def resolve_proposals(
     samples: int,
     decoding: Decoding,
     rng: np.random.Generator,
-    seeds: Sequence[str] = (),
     **options: Any,
 ) -> pd.DataFrame:
     """Up to ``count`` valid deduction proposals, spread evenly over the steps, each solved ``samples`` times.
@@ -65,32 +60,17 @@ def resolve_proposals(
         count: most proposals.
         samples: responses to each.
         decoding: how they are drawn.
-        rng: chooses proposals, and the programs they are compared with.
-        seeds: the programs that the run had before its first step.
+        rng: chooses proposals.
         options: ``progress`` and ``partial`` of ``evaluate``.
 
     Returns:
-        One row a proposal: problem (its row in ``proposals``), step, program, input, statements, operations (distinct),
-        novelty, repeated (whether the run had this very program before), and n, c, p, length and ended as of
-        ``evaluate``. Novelty is the distance of syntax trees to the nearest of a sample of the programs known before
-        the step: one sample a step, of the same size at every step, since the nearest of more is nearer.
+        One row a proposal: problem (its row in ``proposals``), step, program, input, statements, and n, c, p, length
+        and ended as of ``evaluate``.
     """
     proposals = proposals.reset_index(drop=True)
     valid = proposals[(proposals.task_type == TaskType.DEDUCTION) & proposals.program.notna()]
-    chosen = valid.iloc[spread(valid.step.to_numpy(), count, rng)]
-    looks, known = {}, dict.fromkeys(seeds)  # in the order in which they came
-    size = min(REFERENCES, len(known))
-    for _, own in proposals[proposals.program.notna()].groupby("step"):
-        pool = list(known)
-        before = [pool[i] for i in rng.permutation(len(pool))[:size]]
-        for index, program in own.program.items():
-            if index in chosen.index:
-                shape = program_shape(program)
-                size_of = (shape.statements, len(shape.operations)) if shape else (np.nan, np.nan)
-                looks[index] = (*size_of, ast_novelty(program, before), program in known)
-            known.setdefault(program)
-    columns = ["statements", "operations", "novelty", "repeated"]
-    frame = chosen[["step", "program", "input"]].join(pd.DataFrame.from_dict(looks, orient="index", columns=columns))
+    frame = valid.iloc[spread(valid.step.to_numpy(), count, rng)][["step", "program", "input"]]
+    frame = frame.assign(statements=frame.program.map(statement_count))
     outputs = executor.run_many([Job(row.program, row.input) for row in frame.itertuples()])
     problems = [
         Problem(str(row.Index), "deduction", task=Task(TaskType.DEDUCTION, row.program, (row.input,), (run.output,)))

@@ -32,7 +32,7 @@ _INSTRUCTION = "\n\nReason step by step and put the final answer, and nothing el
 _FORMULA = re.compile(r"\$\$(.+?)\$\$|\$(.+?)\$|\\\[(.+?)\\\]|\\\((.+?)\\\)", re.DOTALL)
 _BOX = re.compile(r"\\(?:boxed|fbox|framebox)(?![a-zA-Z])\s*")
 _BESIDE = re.compile(
-    r"(?:[\s$,;&]|\\[,;:() ]|\\q?quad|and|or|\\text\s*\{\s*,?\s*(?:and|or)?\s*\}|[a-zA-Z](?:_\w)?\s*=)*"
+    r"(?:[\s$,;&]|\\[,;:()\[\]\\ ]|\\q?quad|and|or|\\text\s*\{\s*,?\s*(?:and|or)?\s*\}|[a-zA-Z](?:_\w)?\s*=)*"
 )
 """What may stand between boxes that are one answer."""
 
@@ -72,8 +72,7 @@ def final_answer(text: str) -> str | None:
             return None
         parts = [boxes[-1][2]]
         for (_, end, before), (start, _, _) in zip(boxes[-2::-1], boxes[:0:-1], strict=True):
-            between = text[end:start]
-            if before is None or not between.strip() or not _BESIDE.fullmatch(between):
+            if before is None or start < end or not _BESIDE.fullmatch(text, end, start):
                 break
             parts.insert(0, before)
         return ", ".join(dict.fromkeys(parts))

@@ -23,11 +23,15 @@ SIDE_BY_SIDE = [
     (r"$x = \boxed{4}$ and $x = \boxed{6}$", "4, 6"),
     (r"\boxed{1} \text{ and } \boxed{2}", "1, 2"),
     ("\\boxed{\\frac{1}{2}}\\quad\\boxed{3}", r"\frac{1}{2}, 3"),
+    (r"\boxed{4} \boxed{6}", "4, 6"),
+    ("\\[\\boxed{4}\\]\n\\[\\boxed{6}\\]", "4, 6"),
     ("\\boxed{5}\n\n\\boxed{5}", "5"),
 ]
 REPLACED = [
     (r"So \boxed{5}. Wait, that is wrong: \boxed{6}.", "6"),
     (r"First \boxed{1}, then after a correction \boxed{2} and \boxed{3}", "2, 3"),
+    (r"\boxed{5}. \boxed{6} is the sum", "6"),
+    (r"\boxed{\boxed{5}}", "5"),
     (r"With $n = 3$ we have \boxed{12} as before", "12"),
 ]
 EMPTY_OR_BARE = [
