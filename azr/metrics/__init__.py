@@ -8,7 +8,7 @@
 # ruff: noqa: F401
 from azr.metrics.entropy import answer_entropy, token_entropy
 from azr.metrics.passk import Crossing, crossing, pass_at_k
-from azr.metrics.programs import ast_distance, ast_novelty, program_shape, statement_count
+from azr.metrics.programs import statement_count
 from azr.metrics.sharpening import Sharpening, sharpening
 from azr.metrics.sparsity import effective_ranks, layer_of, module_of, sparsity_report, sparsity_table, update_sparsity
 from azr.metrics.stats import (
@@ -16,10 +16,7 @@ from azr.metrics.stats import (
     bootstrap_interval,
     crossed_interval,
     holm,
-    mean_interval,
     minimum_detectable_difference,
-    paired_difference,
-    paired_matrix,
     ratio_interval,
     seeds_needed,
     t_interval,

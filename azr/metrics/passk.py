@@ -78,7 +78,7 @@ def crossing(rows: pd.DataFrame) -> Crossing:
     """Test for a crossing as an intersection of two claims: a gain at the smallest k and a loss at the largest.
 
     Args:
-        rows: of ``paired_difference(scores, method, reference, by=["k"])`` for one pair of methods, one row a k.
+        rows: paired differences of one pair of methods, one row a k: k, estimate, low, high, se, df.
 
     Returns:
         Crossing. Between the ks, differences and ends of intervals are taken as linear in log k. low to high are the

@@ -1,8 +1,8 @@
 """Intervals over training seeds and problems, paired differences, and what goes with them.
 
 A study has S training seeds, M problems and n samples a problem; samples of one problem are not independent evidence.
-Two models answer the same problems, so differences are paired. A handful of seeds gets a t-interval: the percentile
-bootstrap over three seeds covers 0.74 instead of 0.95.
+Two models answer the same problems, so differences are paired: subtract their tables [S, M], then take the interval. A
+handful of seeds gets a t-interval: the percentile bootstrap over three seeds covers 0.74 instead of 0.95.
 
 >>> crossed_interval([[0.1, 0.3, 0.2], [0.2, 0.3, 0.1]]).p_value(side="greater") < 0.05
 True
@@ -12,15 +12,12 @@ Left out: hierarchical Bayesian models, and anything that treats samples of one 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Side = Literal["two-sided", "greater", "less"]
 
@@ -41,7 +38,7 @@ class Interval:
 
     @classmethod
     def of(cls, row: Mapping[str, float]) -> Interval:
-        """From a row of ``paired_difference`` or ``mean_interval``."""
+        """From a row of a table (``azr.tables``)."""
         return cls(*(float(row[name]) for name in ("estimate", "low", "high", "se", "df")))
 
     def p_value(self, margin: float = 0.0, side: Side = "two-sided") -> float:
@@ -112,82 +109,6 @@ def crossed_interval(values: ArrayLike) -> Interval:
     df = float(np.clip(variance**2 / spread if spread > 0 else 0.0, seeds - 1, seeds + problems - 2))
     both, alone = _around(estimate, variance, df), _around(estimate, v_seed, seeds - 1)
     return alone if alone.high > both.high else both
-
-
-def paired_difference(
-    scores: pd.DataFrame,
-    method: Hashable,
-    reference: Hashable | None,
-    by: Sequence[Hashable] = (),
-    reference_seed: Hashable | None = None,
-) -> pd.DataFrame:
-    """Mean paired difference of two methods with its interval over seeds and problems, for each group of rows.
-
-    Args:
-        scores: tidy: columns method, seed, value, those of ``by``, and problem where there are problems.
-        method: its value of the column method.
-        reference: likewise, paired by seed and problem.
-        by: columns whose values make the groups (task type, k, step), in the order of their first rows.
-        reference_seed: the one seed of the reference that stands against every seed of the method: the base's.
-            ``paired_difference(scores, "base", "base", reference_seed=0)`` is what the untrained base gets.
-
-    Returns:
-        One row a group: the columns of ``by``, estimate, low, high, se, df (``crossed_interval``; without a column
-        problem ``t_interval`` over seeds), seeds, problems (0 without). ``Interval.of(row)`` has its p-values.
-
-    Raises:
-        ValueError: no seed in common, a problem missing for one of the two, or a score NaN or given twice.
-
-    >>> import pandas as pd
-    >>> rows = [("rlvr", 1, "a", 0.5), ("rlvr", 1, "b", 0.9), ("base", 0, "a", 0.25), ("base", 0, "b", 0.65)]
-    >>> scores = pd.DataFrame(rows, columns=["method", "seed", "problem", "value"])
-    >>> float(paired_difference(scores, "rlvr", "base", reference_seed=0)["estimate"].iloc[0])
-    0.25
-    """
-    import pandas as pd
-
-    groups = scores.groupby(list(by), sort=False, dropna=False) if by else [((), scores)]
-    rows = []
-    for key, group in groups:
-        matrix = paired_matrix(group, method, reference, reference_seed)
-        if "problem" in scores:
-            interval, problems = crossed_interval(matrix), matrix.shape[1]
-        else:
-            interval, problems = t_interval(matrix), 0
-        about = dict(zip(by, key, strict=True))
-        rows.append(about | asdict(interval) | {"seeds": len(matrix), "problems": problems})
-    return pd.DataFrame(rows)
-
-
-def mean_interval(
-    scores: pd.DataFrame, method: Hashable, by: Sequence[Hashable] = (), *, level: float = 0.95
-) -> pd.DataFrame:
-    """The rows of ``paired_difference`` for a method's own mean."""
-    return paired_difference(scores, method, None, by)
-
-
-def paired_matrix(
-    scores: pd.DataFrame, method: Hashable, reference: Hashable | None, reference_seed: Hashable | None = None
-) -> np.ndarray:
-    """[S, M], the differences of ``paired_difference`` over the seeds that both have; M = 1 without problems."""
-
-    def table(name: Hashable) -> pd.DataFrame:
-        rows = scores[scores["method"] == name]
-        rows = rows if "problem" in rows else rows.assign(problem=0)
-        return rows.pivot(index="seed", columns="problem", values="value")  # refuses two values of one place
-
-    matrix = table(method)
-    if reference is not None:
-        other = table(reference)
-        if reference_seed is not None:
-            matrix = matrix.drop(index=reference_seed) if method == reference else matrix
-            matrix = matrix - other.loc[reference_seed]
-        else:
-            seeds = matrix.index.intersection(other.index)
-            matrix = matrix.loc[seeds] - other.loc[seeds]
-    if matrix.empty or matrix.isna().to_numpy().any():
-        raise ValueError(f"{method} and {reference} were not measured on the same seeds and problems.")
-    return matrix.to_numpy(dtype=float)
 
 
 def ratio_interval(numerator: ArrayLike, denominator: ArrayLike) -> Interval:
@@ -302,7 +223,7 @@ def seeds_needed(differences: ArrayLike, margin: float = 0.0, *, alpha: float = 
     """How many seeds would tell the mean from a margin, if it is where it is estimated.
 
     Args:
-        differences: [S, M] of at least two seeds, from ``paired_matrix``.
+        differences: [S, M] of at least two seeds, paired by seed and problem; [S, 1] without problems.
         margin: what the mean is compared with.
         alpha: as for ``minimum_detectable_difference``.
         power: likewise.

@@ -3,9 +3,9 @@
 >>> spearman([1, 2, 3, 4], [1, 8, 9, 100])
 1.0
 
-A statistic over steps is judged over seeds: ``rank_trends`` has one number a run, for ``paired_difference`` of
-``azr.metrics``; of a single run, ``bootstrap_interval`` with the steps as clusters. Left out: models of the trend. A
-rank correlation says whether later means harder, not by how much.
+A statistic over steps is judged over seeds: ``rank_trends`` has one number a run; of a single run,
+``bootstrap_interval`` with the steps as clusters. Left out: models of the trend. A rank correlation says whether later
+means harder, not by how much.
 """
 
 from __future__ import annotations

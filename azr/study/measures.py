@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from azr.arms import ARMS, BASE, fingerprint
 from azr.config import Profile
-from azr.runs import MEASURING, RUNS, Run, file_digest, read_lines, run_folder, stamp, weights_digest
+from azr.runs import MEASURING, RUNS, Run, file_digest, run_folder, stamp, weights_digest
 from azr.tasks import Role, TaskType
 
 if TYPE_CHECKING:
@@ -227,11 +227,10 @@ def _curriculum(subject: Subject, step: int) -> pd.DataFrame:
 
     evaluation, run = subject.profile.evaluation, subject.run
     asked = (evaluation.curriculum_problems, evaluation.curriculum_samples, subject.decoding())
-    seeds = [seed["program"] for seed in read_lines(run.folder / "seeds.jsonl")]
     rng = np.random.default_rng([subject.seed, 2])
     with Executor(1) as executor:
         solver, partial = (*subject.model(0), executor), subject.partial("curriculum", step)
-        return resolve_proposals(*solver, run.proposals, *asked, rng, seeds, partial=partial)
+        return resolve_proposals(*solver, run.proposals, *asked, rng, partial=partial)
 
 
 def _sparsity(subject: Subject, step: int) -> pd.DataFrame:

@@ -1,7 +1,6 @@
-"""Intervals: coverage by simulation, pairing, what placebo and reference seeds mean, Holm, seeds needed."""
+"""Intervals: coverage by simulation, Holm, seeds needed."""
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,10 +11,7 @@ from azr.metrics import (
     bootstrap_interval,
     crossed_interval,
     holm,
-    mean_interval,
     minimum_detectable_difference,
-    paired_difference,
-    paired_matrix,
     ratio_interval,
     seeds_needed,
     t_interval,
@@ -33,17 +29,6 @@ def crossed(generator, seeds, problems, sd_seed, sd_problem, sd_rest):
         + generator.normal(0, sd_problem, (1, problems))
         + generator.normal(0, sd_rest, (seeds, problems))
     )
-
-
-def scores(**methods: np.ndarray) -> pd.DataFrame:
-    """A tidy frame of methods' tables [S, M]."""
-    rows = [
-        (method, seed, f"p{problem:03}", value)
-        for method, table in methods.items()
-        for seed, row in enumerate(np.atleast_2d(table))
-        for problem, value in enumerate(row)
-    ]
-    return pd.DataFrame(rows, columns=["method", "seed", "problem", "value"])
 
 
 def test_t_interval_is_scipys():
@@ -94,53 +79,6 @@ def test_one_run_has_the_interval_over_its_problems():
 def test_what_makes_no_table_is_refused(values):
     with pytest.raises(ValueError, match="make no table"):
         crossed_interval(values)
-
-
-def test_a_difference_is_paired_by_seed_and_problem():
-    difficulty, noise = rng().random(100), rng(1).normal(0, 0.02, (2, 3, 100))
-    frame = scores(rlvr=difficulty + noise[0] + 0.05, sft=difficulty + noise[1]).sample(frac=1, random_state=0)
-    (row,) = paired_difference(frame, "rlvr", "sft").to_dict("records")
-    assert Interval.of(row) == crossed_interval(paired_matrix(frame, "rlvr", "sft"))
-    assert row["estimate"] == pytest.approx((0.05 + noise[0] - noise[1]).mean())
-    assert (row["seeds"], row["problems"]) == (3, 100)
-    assert row["low"] > 0.04
-    assert t_interval(difficulty).high - t_interval(difficulty).low > 3 * (row["high"] - row["low"])
-
-
-def test_one_seed_of_the_base_stands_against_every_seed():
-    own, base = rng().random((3, 20)), rng(1).random((4, 20))
-    frame = scores(rlvr=own, base=base)
-    assert paired_matrix(frame, "rlvr", "base", 0) == pytest.approx(own - base[0])
-    assert paired_matrix(frame, "rlvr", "base") == pytest.approx(own - base[:3])  # without it, seed by seed
-    assert paired_matrix(frame, "base", "base", 0) == pytest.approx(base[1:] - base[0])  # what the untrained base gets
-
-
-def test_groups_are_rows_in_their_order():
-    tables = {k: {"rlvr": rng(k).random((2, 9)), "base": rng(k + 1).random(9)} for k in (4, 1)}
-    frame = pd.concat(scores(**table).assign(group="deduction", k=k) for k, table in tables.items())
-    rows = paired_difference(frame, "rlvr", "base", by=["group", "k"], reference_seed=0)
-    assert list(rows) == ["group", "k", "estimate", "low", "high", "se", "df", "seeds", "problems"]
-    assert rows["k"].tolist() == [4, 1]
-    assert rows["estimate"].iloc[1] == pytest.approx((tables[1]["rlvr"] - tables[1]["base"]).mean())
-    own = mean_interval(frame, "rlvr", by=["k"])
-    assert own["estimate"].tolist() == pytest.approx([tables[4]["rlvr"].mean(), tables[1]["rlvr"].mean()])
-
-
-def test_without_problems_it_is_over_seeds():
-    frame = pd.DataFrame({"method": ["a"] * 3 + ["b"] * 3, "seed": [0, 1, 2] * 2, "value": [1.0, 2, 4, 0.5, 1, 1]})
-    (row,) = paired_difference(frame, "a", "b").to_dict("records")
-    assert Interval.of(row) == t_interval([0.5, 1, 3])
-    assert (row["seeds"], row["problems"]) == (3, 0)
-
-
-def test_unequal_or_ambiguous_measurements_are_refused():
-    frame = scores(rlvr=rng().random((2, 5)), base=rng().random(5))
-    with pytest.raises(ValueError, match="same seeds and problems"):
-        paired_difference(frame[frame["problem"] != "p000"], "rlvr", "sft")
-    with pytest.raises(ValueError, match="same seeds and problems"):
-        paired_difference(frame.drop(index=0), "rlvr", "base", reference_seed=0)
-    with pytest.raises(ValueError, match="duplicate"):
-        paired_difference(pd.concat([frame, frame]), "rlvr", "base", reference_seed=0)
 
 
 def test_ratio_covers_the_truth():

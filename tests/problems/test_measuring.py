@@ -11,7 +11,7 @@ import pytest
 
 from azr.models.loading import load_model
 from azr.models.sampling import Decoding, sample
-from azr.problems import curriculum, measuring
+from azr.problems import measuring
 from azr.problems.curriculum import resolve_proposals, spread
 from azr.problems.loading import ProblemSet, load_problems
 from azr.problems.measuring import evaluate
@@ -112,7 +112,7 @@ def test_where_nothing_is_asked_the_frame_is_empty(model, executor):
     nothing = PROPOSALS[PROPOSALS.task_type == "abduction"]
     frame = resolve_proposals(model, TOKENIZER, STYLE, executor, nothing, 10, 4, DECODING, np.random.default_rng(0))
     assert len(frame) == 0
-    assert {"step", "novelty", "c"} <= set(frame.columns)
+    assert {"step", "statements", "c"} <= set(frame.columns)
 
 
 def test_spread_takes_as_many_of_each_step_as_of_any_other():
@@ -137,14 +137,10 @@ PROPOSALS = pd.DataFrame(
 
 
 def test_proposals_are_solved_again_by_the_fixed_model(model, executor):
-    seeds = ["def f(x):\n    return x - 3"]
     arguments = (model, TOKENIZER, STYLE, executor, PROPOSALS, 10, 4, DECODING)
-    frame = resolve_proposals(*arguments, np.random.default_rng(0), seeds)
+    frame = resolve_proposals(*arguments, np.random.default_rng(0))
     assert frame.problem.tolist() == [0, 3, 4]  # of the last, the program fails
     assert frame.step.tolist() == [1, 2, 2]
     assert frame.statements.tolist() == [1, 1, 2]
-    assert frame.operations.tolist() == [1, 1, 2]
-    assert frame.repeated.tolist() == [False, True, False]
-    assert frame.novelty[0] == pytest.approx(curriculum.ast_novelty(PROPOSALS.program[0], seeds))
     assert frame.n.tolist() == [4, 4, 4]
     assert frame[["p", "length", "ended"]].notna().all(axis=None)

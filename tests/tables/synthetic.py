@@ -142,7 +142,7 @@ def _solved_again(proposals: pd.DataFrame, rng: np.random.Generator) -> pd.DataF
     frame = tasks[["step", "program", "input", "statements"]].reset_index(drop=True)
     c = rng.binomial(8, tasks["p"])
     length = 6 + 4 * frame["statements"] + 2 * (1 - c / 8) + rng.normal(0, 1, len(frame))
-    return frame.assign(operations=2 * frame["statements"], novelty=0.5, n=8, c=c, length=length, ended=1.0)
+    return frame.assign(n=8, c=c, length=length, ended=1.0)
 
 
 def _log(method: str, moved: float, rng: np.random.Generator) -> pd.DataFrame:
