@@ -129,7 +129,10 @@ def run_jobs(jobs: Sequence[Subject], side_by_side: int, work: Callable[[Subject
     logs.mkdir(parents=True, exist_ok=True)
     waiting, running = list(jobs), {}
     shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
-    with _alone(logs), Progress(f"% of {len(jobs)} runs", 100, round(_percent(jobs, jobs), 1)) as progress:
+    total = round(sum(map(responses, jobs)))
+    begun = total - _left(jobs)
+    with _alone(logs), Progress(f"{len(jobs)} runs, responses", total, begun) as progress:
+        print("Loading libraries ...", flush=True)
         progress.terminal |= hasattr(shell, "kernel") and "AZR_FIGURES" not in os.environ  # a cell is renewed in place
         try:
             while waiting or running:
@@ -143,14 +146,15 @@ def run_jobs(jobs: Sequence[Subject], side_by_side: int, work: Callable[[Subject
                     running[process.sentinel] = job, process, log
                 unfinished = [*(job for job, _, _ in running.values()), *waiting]
                 now = "; ".join(_at(job, log) for job, _, log in running.values())
-                progress.update(_percent(jobs, unfinished), f"({len(jobs) - len(unfinished)} done; {now})")
+                if _left(unfinished) < total - begun:  # before that there is no saying how long it takes
+                    progress.update(total - _left(unfinished), f"({len(jobs) - len(unfinished)} done; {now})")
                 for sentinel in wait(list(running), timeout=1):
                     job, process, log = running.pop(sentinel)
                     process.join()
                     if process.exitcode:
                         last = "\n".join(log.read_text(errors="replace").splitlines()[-LAST_LINES:])
                         raise JobError(f"{job} failed (exit code {process.exitcode}; all it said is in {log}):\n{last}")
-            progress.update(100)
+            progress.update(total)
         except KeyboardInterrupt:
             raise Stopped("Stopped. What is done is kept: run the same again to continue.") from None
         finally:
@@ -158,6 +162,7 @@ def run_jobs(jobs: Sequence[Subject], side_by_side: int, work: Callable[[Subject
                 process.terminate()
             for _, process, _ in running.values():
                 process.join(10)
+                process.kill()
 
 
 @contextlib.contextmanager
@@ -191,6 +196,7 @@ def _fresh_start(threads: int) -> Iterator[None]:
 def _child(work: Callable[[Subject], Any], job: Subject, log: Path) -> None:
     """In the job's process: its output to the log, and no longer than its parent lives."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # and what the job has opened is closed
     parent = multiprocessing.parent_process()
     threading.Thread(target=lambda: (wait([parent.sentinel]), os._exit(1)), daemon=True).start()
     output = log.open("w", buffering=1)
@@ -210,10 +216,9 @@ def _steps(job: Subject) -> int:
     return min(file.read_bytes().count(b"\n"), job.last) if file.exists() else 0
 
 
-def _percent(jobs: Sequence[Subject], unfinished: Sequence[Subject]) -> float:
-    """How much of the work is done, of 100; the measures of a job when it ends."""
-    left = sum(responses(job) - responses(job, _steps(job)) for job in unfinished)
-    return round(100 * (1 - left / sum(map(responses, jobs))), 1)
+def _left(jobs: Sequence[Subject]) -> int:
+    """Responses still to come of unfinished jobs; those of their measures count as done when the job ends."""
+    return round(sum(responses(job) - responses(job, _steps(job)) for job in jobs))
 
 
 def _at(job: Subject, log: Path) -> str:
