@@ -17,7 +17,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.pyplot import gca, subplots
+from matplotlib.pyplot import subplots
 from matplotlib.ticker import MaxNLocator
 
 from azr.figures.style import GREY, WIDTH, color_of, in_order, label, marker_of, use_style
@@ -37,24 +37,22 @@ def canvas(rows: int, columns: int, height: float, **options: object) -> tuple[F
 def lines(
     data: pd.DataFrame,
     x: str,
-    ax: Axes | None = None,
+    ax: Axes,
     *,
     style: str | None = None,
     dashes: Dashes = SOLID,
     pale: bool = False,
-    **_: object,
 ) -> None:
     """A line a method and value of ``style``; solid ones with a band, or an error bar where there is a single point.
 
     Args:
         data: method, ``x``, estimate, low, high, ``style``; sorted by itself.
         x: column of the horizontal axis.
-        ax: the current axes where it is None, as ``FacetGrid.map_dataframe`` wants it.
+        ax: where to draw.
         style: column by which lines differ in their dashes.
         dashes: line style by its values.
         pale: draw the reference study.
     """
-    ax = ax or gca()
     kinds = data[style] if style else pd.Series("", index=data.index)
     for method in in_order(data["method"]):
         for kind, line in dashes.items():
@@ -99,8 +97,10 @@ def facets(
         for (row_name, col_name), ax in grid.axes_dict.items():
             behind = reference[(reference[row] == row_name) & (reference[col] == col_name)]
             lines(behind, x, ax, style=style, dashes=dashes, pale=True)
-    grid.map_dataframe(lines, x=x, style=style, dashes=dashes)
-    grid.figure.set_layout_engine("constrained")  # seaborn's own makes no room for a legend
+    for (i, j, _), own in grid.facet_data():  # not map_dataframe: its layout makes no room for a legend
+        lines(own, x, grid.axes[i, j], style=style, dashes=dashes)
+    grid.figure.set_layout_engine("constrained")
+    grid.set_xlabels(x)
     return grid.set_titles(row_template="{row_name}", col_template="{col_name}")
 
 

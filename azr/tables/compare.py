@@ -96,9 +96,8 @@ def differences(scores: pd.DataFrame, reference: str = BASE, by: Sequence[str] =
         by: one row a group of these columns; groups that only one of the two has are left out.
 
     Returns:
-        model, method, reference, [step], ``by``, estimate, low, high, se, df, seeds, problems: what
-        ``azr.metrics.paired_difference`` finds for each of them. With the base as reference its other seeds are a
-        method, too: "base" minus "base".
+        model, method, reference, [step], ``by``, estimate, low, high, se, df, seeds, problems. With the base as
+        reference its other seeds are a method, too: "base" minus "base".
     """
 
     def minus(own: pd.DataFrame, at: tuple, wide: pd.DataFrame) -> pd.DataFrame:
