@@ -110,7 +110,7 @@ def wait_long(job) -> None:
     time.sleep(60)
 
 
-@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("end", [signal.SIGINT, pytest.param(signal.SIGKILL, marks=pytest.mark.slow)])
 def test_jobs_end_with_the_script_that_started_them_guarded_or_not(tmp_path, end):
     (tmp_path / "script.py").write_text(SCRIPT)
     tests = Path(__file__).parent.parent
