@@ -67,7 +67,8 @@ FIGURES: Mapping[str, Drawn] = {
 
 def available(frames: Frames) -> list[str]:
     """The figures for which all frames are there."""
-    return [name for name, drawn in FIGURES.items() if all(need in frames for need in drawn.needs)]
+    there = {name for name in frames if len(frames[name])}
+    return [name for name, drawn in FIGURES.items() if there.issuperset(drawn.needs)]
 
 
 def draw(name: str, frames: Frames, reference: Frames | None = None) -> tuple[Figure, pd.DataFrame]:
@@ -80,7 +81,8 @@ def draw(name: str, frames: Frames, reference: Frames | None = None) -> tuple[Fi
 def table(name: str, frames: Frames) -> pd.DataFrame:
     """What a figure shows: its table, of its arms and the user's own. Raises UserError where there is nothing."""
     drawn = FIGURES[name]
-    frame = drawn.table(*(_of_methods(frames[need], drawn.methods) for need in drawn.needs))
+    chosen = [_of_methods(frames[need], drawn.methods) for need in drawn.needs]
+    frame = pd.DataFrame() if any(part.empty for part in chosen) else drawn.table(*chosen)
     if frame.empty:
         raise UserError(f"The study has too few arms or seeds for {name}: add {', '.join(drawn.methods)}, or seeds.")
     return frame

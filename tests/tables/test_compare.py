@@ -8,13 +8,11 @@ from hypothesis import strategies as st
 
 from azr.metrics import crossed_interval, pass_at_k
 from azr.tables.compare import ALL, at_end, combined, differences, means, score, with_all
-from tests.tables.synthetic import synthetic_study
 
 
 @pytest.fixture(scope="module")
-def scores() -> pd.DataFrame:
-    test = synthetic_study(seeds=2, problems=6, samples=8, models=("nano", "micro"))["test"]
-    return with_all(score(test, "pass@1"))
+def scores(study) -> pd.DataFrame:
+    return with_all(score(study["test"], "pass@1"))
 
 
 def pick(frame: pd.DataFrame, **values: object) -> pd.DataFrame:
@@ -35,10 +33,10 @@ def table(scores: pd.DataFrame) -> pd.DataFrame:
 @pytest.mark.parametrize("reference", ["base", "selfplay"])
 @pytest.mark.parametrize("method", ["frozen", "sft"])
 def test_differences_are_intervals_of_paired_scores(scores, method, reference):
-    found = pick(differences(scores, reference, by=["group"]), model="micro", method=method, step=60)
+    found = pick(differences(scores, reference, by=["group"]), model="nano", method=method, step=60)
     assert found["group"].tolist() == ["deduction", "abduction", "induction", "arithmetic", ALL]
     for _, row in found.iterrows():
-        at = {"model": "micro", "group": row["group"]}
+        at = {"model": "nano", "group": row["group"]}
         own = table(pick(scores, **at, method=method, step=60))
         control = table(pick(scores, **at, method=reference, step=0 if reference == "base" else 60))
         expected = crossed_interval((own - (control.loc[0] if reference == "base" else control)).to_numpy())
