@@ -24,7 +24,7 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
-from azr.arms import BASE, arm_profile, arms_of, model_profile
+from azr.arms import BASE, arm_named, arm_profile, arms_of, model_profile
 from azr.config import Profile
 from azr.errors import UserError
 from azr.progress import Progress
@@ -59,9 +59,12 @@ def jobs_of(
     """The jobs of a profile: with each of its models the base and its arms (of these, those in ``arms``).
 
     ``seeds`` are training seeds, by default all of the profile. The base has sampling seed 0, the control, and one
-    more for each training seed. The last models come first, since they are the largest.
+    more for each training seed. The last models come first, since they are the largest. Raises UserError for a name
+    that is no arm.
     """
     jobs = []
+    for arm in arms or ():
+        arm_named(arm)
     for model in profile.models[::-1]:
         own, chosen = model_profile(model, profile), range(model.seeds) if seeds is None else seeds
         names = [arm for arm in arms_of(model, profile) if arms is None or arm in arms]

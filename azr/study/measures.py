@@ -118,7 +118,7 @@ class Subject:
 
     def model(self, step: int) -> tuple[Any, Any, PromptStyle]:
         """The model after ``step`` (0: the base), its tokenizer and its prompt style."""
-        return _loaded(self.profile, self.run.weights_at(step) if step else None)
+        return _loaded(self.profile, self.run.weights_at(step) if step else None, self.run.record.get("fingerprint"))
 
     def decoding(self) -> Decoding:
         """How responses are sampled in training, at temperature 1."""
@@ -148,8 +148,8 @@ class Subject:
 
 
 @lru_cache(maxsize=1)
-def _loaded(profile: Profile, weights: Path | None) -> tuple[Any, Any, PromptStyle]:
-    """Model, tokenizer and prompt style of an adapter or whole weights; the base for None."""
+def _loaded(profile: Profile, weights: Path | None, fingerprint: str | None) -> tuple[Any, Any, PromptStyle]:
+    """Model, tokenizer and prompt style of a run's adapter or whole weights; the base for None."""
     import torch
 
     from azr.models.loading import load_model

@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 
 from azr import study as study_module
+from azr.errors import UserError
 from azr.study import open_study
 from azr.study.collect import collect, load_frames, save_frames
 from study.small import finish, small_jobs, small_profile
@@ -85,6 +86,8 @@ def test_a_notebook_may_choose_model_and_seed(tmp_path):
     assert {job.profile.model.name for job in study.jobs()} == {"someone/model"}
     assert [(job.arm, job.seed) for job in study.jobs(["sft"])] == [("base", 0), ("base", 4), ("sft", 3)]
     assert study.jobs(["sft"])[-1].run.folder == tmp_path / "smoke" / "model" / "sft-seed3"
+    with pytest.raises(UserError, match="no arm 'stf'"):
+        study.ensure(["stf"])
 
 
 def test_figures_go_beside_the_runs_unless_the_runner_says_otherwise(tmp_path, monkeypatch):
