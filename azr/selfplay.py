@@ -1,4 +1,4 @@
-"""One step of the Absolute Zero Reasoner's self-play: draw, propose, validate, estimate, solve, reward.
+"""One step of the Absolute Zero Reasoner's self-play: draw, propose, validate, solve, estimate, reward.
 
     play = SelfPlay(profile.rollout, style, executor, seed=0)
     play.seed_buffer(generate)
@@ -47,7 +47,7 @@ FIRST_ROUNDS = 10
 """... those of them in which there must be a valid one, ..."""
 BARREN_STEPS = 20
 """... and steps in a row that may pass without one."""
-PROPOSE, ESTIMATE, SOLVE = range(3)
+PROPOSE, SOLVE = range(2)
 """The random streams of a step."""
 
 
@@ -209,19 +209,16 @@ class SelfPlay:
             fates = read_proposals(requests, proposed, style, executor, step)
         standing = [(fate, fate.task) for fate in fates if fate.task]
 
-        # 4. Estimate the solve rate of what stands; these rollouts are not trained on.
-        repeated = [task for _, task in standing for _ in range(config.rollouts)]
-        with clock("estimate"):
-            attempts = generate([style.solve(task) for task in repeated], (step, ESTIMATE)) if repeated else []
-        with clock("execute"):
-            rates = grade(repeated, attempts, style, executor)[0].reshape(-1, config.rollouts).mean(axis=1)
-
-        # 5. Solve the problems drawn.
-        tasks = [task for task, _ in problems]
+        # 4. Solve: several attempts at each new task, which are not trained on, and one at each problem drawn.
+        tasks = [task for _, task in standing for _ in range(config.rollouts)] + [task for task, _ in problems]
         with clock("solve"):
-            solved = generate([style.solve(task) for task in tasks], (step, SOLVE))
+            attempts = generate([style.solve(task) for task in tasks], (step, SOLVE))
         with clock("execute"):
-            correct, formed = grade(tasks, solved, style, executor)
+            correct, formed = grade(tasks, attempts, style, executor)
+        new, solved = np.split(np.arange(len(tasks)), [len(standing) * config.rollouts])
+
+        # 5. Estimate the solve rate of each new task.
+        rates = correct[new].reshape(-1, config.rollouts).mean(axis=1)
 
         # 6. Reward both roles, and keep the new tasks.
         for (fate, task), rate in zip(standing, rates, strict=True):
@@ -235,17 +232,19 @@ class SelfPlay:
             Row(f"{fate.task_type}/{Role.PROPOSER}", completion, float(fate.reward or 0), self.proposer == "trained")
             for fate, completion in zip(fates, proposed, strict=True)
         ]
-        answers = zip(tasks, solved, solver_rewards(correct, formed), strict=True)
-        rows += [Row(f"{task.type}/{Role.SOLVER}", completion, float(reward)) for task, completion, reward in answers]
+        for i, reward in zip(solved, solver_rewards(correct, formed)[solved], strict=True):
+            rows.append(Row(f"{tasks[i].type}/{Role.SOLVER}", attempts[i], float(reward)))
 
         self.barren = 0 if standing else self.barren + 1
         if self.barren == BARREN_STEPS:
             raise UserError(f"No proposal was valid in {BARREN_STEPS} steps {_refusals(fates)}")
-        sampled = {"proposed": proposed, "estimated": attempts, "solved": solved}
+        sampled = {
+            "proposed": proposed,
+            "estimated": [attempts[i] for i in new],
+            "solved": [attempts[i] for i in solved],
+        }
         metrics = {
-            "tasks": {
-                str(task_type): self._of_type(task_type, fates, problems, correct, formed) for task_type in TYPES
-            },
+            "tasks": {str(t): self._of_type(t, fates, problems, correct[solved], formed[solved]) for t in TYPES},
             "seconds": dict(clock.seconds),
             "tokens": {name: sum(len(c.ids) for c in completions) for name, completions in sampled.items()},
         }

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from azr.advantages import group_balance, task_relative_advantages
+from azr.advantages import row_weights, task_relative_advantages
 
 REWARDS = st.sampled_from([-1, -0.5, 0.125, 0.5, 1])
 ROWS = st.lists(st.tuples(REWARDS, st.integers(1, 30), st.integers(0, 2)), min_size=1, max_size=20)
@@ -70,25 +70,17 @@ def test_shift_and_positive_scale_of_rewards_do_not_matter(rows, shift, scale, b
 
 
 @given(ROWS, st.sets(st.integers(0, 2)))
-def test_balance_makes_a_token_mean_a_mean_over_trained_groups(rows, trained_groups):
+def test_weights_make_a_mean_over_trained_groups_of_means_over_tokens(rows, trained_groups):
     losses, lengths, groups = columns(rows)
     trained = np.isin(groups, list(trained_groups))
-    token_mean = (group_balance(lengths, groups, trained) * losses * lengths).sum() / lengths.sum()
+    loss = (row_weights(lengths, groups, trained) * losses * lengths).sum()
     of_groups = [
         np.average(losses[groups == g], weights=lengths[groups == g]) for g in np.unique(groups[trained]).tolist()
     ]
-    assert token_mean == pytest.approx(np.mean(of_groups) if of_groups else 0)
+    assert loss == pytest.approx(np.mean(of_groups) if of_groups else 0)
 
 
 def test_frozen_rows_have_no_weight_and_trained_groups_have_equal_weight():
-    lengths, groups = np.array([1, 9, 5, 10]), np.array([0, 0, 1, 2])
-    weights = lengths * group_balance(lengths, groups, np.array([True, True, False, True]))
-    assert weights[2] == 0
-    assert weights[:2].sum() == pytest.approx(weights[3])
-
-
-def test_balance_by_sequence_weighs_every_response_of_a_group_alike():
-    lengths, groups = np.array([1, 9, 5, 5]), np.array([0, 0, 1, 1])
-    factors = group_balance(lengths, groups, np.ones(4, bool), by="sequence")
-    # Each row's share of the loss is its factor times its tokens over all tokens.
-    assert (factors * lengths / lengths.sum()) == pytest.approx([0.25] * 4)
+    lengths, groups = np.array([1, 9, 5, 10]), np.array(["a", "a", "b", "c"])
+    weights = lengths * row_weights(lengths, groups, np.array([True, True, False, True]))
+    assert weights == pytest.approx([0.05, 0.45, 0, 0.5])

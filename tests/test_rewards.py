@@ -23,14 +23,14 @@ def test_every_shape_has_known_values():
 
 @pytest.mark.parametrize("shape", EXPECTED)
 def test_values_of_a_shape(shape):
-    rewards = proposer_rewards(np.array(RATES), np.ones(5, dtype=bool), shape)
+    rewards = proposer_rewards(np.array(RATES), np.ones(5, dtype=bool), PROPOSER_REWARDS[shape])
     assert rewards == pytest.approx(EXPECTED[shape])
 
 
 @pytest.mark.parametrize("shape", EXPECTED)
 def test_an_invalid_proposal_gets_minus_one_whatever_its_solve_rate(shape):
     rates = np.array([np.nan, 0, 0.5, 1])
-    assert proposer_rewards(rates, np.zeros(4, dtype=bool), shape).tolist() == [-1, -1, -1, -1]
+    assert proposer_rewards(rates, np.zeros(4, dtype=bool), PROPOSER_REWARDS[shape]).tolist() == [-1, -1, -1, -1]
 
 
 def test_a_solver_is_right_wrong_or_malformed():
@@ -39,6 +39,12 @@ def test_a_solver_is_right_wrong_or_malformed():
     assert solver_rewards(correct, well_formed).tolist() == [1, -0.5, -1, -1]
 
 
-def test_a_bonus_goes_to_valid_proposals_alone():
-    rewards = proposer_rewards(np.array([0.5, 0.5]), np.array([True, False]), bonus=np.array([0.25, 0.25]))
-    assert rewards.tolist() == [0.75, -1.0]
+def test_a_function_of_ones_own_sees_the_rates_of_valid_proposals_alone():
+    seen = []
+
+    def own(rates):
+        seen.append(rates.tolist())
+        return rates**2
+
+    assert proposer_rewards(np.array([np.nan, 0.5, 1]), np.array([False, True, False]), own).tolist() == [-1, 0.25, -1]
+    assert seen == [[0.5]]

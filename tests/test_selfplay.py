@@ -7,14 +7,14 @@ from collections import Counter
 import pytest
 
 from azr.buffer import TaskBuffer
-from azr.config import RolloutConfig, TrainConfig
+from azr.config import RolloutConfig
 from azr.errors import UserError
 from azr.executor import Executor
+from azr.models.sampling import Completion
 from azr.prompts.base import ParsedProposal
 from azr.prompts.compact import PROPOSE, CompactStyle
-from azr.sampling import Completion
 from azr.selfplay import GROUPS, IDENTITY, SelfPlay
-from azr.tasks import Role, Task, TaskType
+from azr.tasks import Task, TaskType
 
 D, A, I = TaskType.DEDUCTION, TaskType.ABDUCTION, TaskType.INDUCTION  # noqa: E741
 CONFIG = RolloutConfig(batch=4, references=2, rollouts=4, seed_factor=2)
@@ -38,9 +38,11 @@ class Scripted:
         self.proposals = {task_type: iter(texts) for task_type, texts in proposals.items()}
         self.answers, self.right = answers, right
         self.calls: list[list[str]] = []
+        self.streams: list[tuple[int, ...]] = []
 
-    def __call__(self, prompts):
+    def __call__(self, prompts, stream):
         self.calls.append(list(prompts))
+        self.streams.append(stream)
         asked: Counter[str] = Counter()
         completions = []
         for prompt in prompts:
@@ -50,7 +52,7 @@ class Scripted:
             else:
                 asked[prompt] += 1
                 text = self.answers.get(prompt, "output 'wrong'") if asked[prompt] <= self.right else "nonsense"
-            completions.append(Completion([1], [7] * (len(text) + 1), text))
+            completions.append(Completion([1], [7] * (len(text) + 1), text, True))
         return completions
 
 
@@ -68,6 +70,10 @@ def seeded() -> TaskBuffer:
 
 def source(executor, seed: int = 0, style: CompactStyle | None = None, **settings) -> SelfPlay:
     return SelfPlay(CONFIG, style or CompactStyle(), executor, seed, buffer=seeded(), **settings)
+
+
+def rows_of(result, group: str):
+    return [row for row in result.rows if row.group == group]
 
 
 def pair(body: str, given: str) -> str:
@@ -115,17 +121,17 @@ def test_fates_solve_rates_and_rewards(executor, right):
     assert (log["valid"], log["buffer"], log["distinct_programs"]) == (0.25, 3, 3)
 
 
-def test_rows_come_in_the_order_of_the_groups_with_their_rewards(executor):
+def test_rows_of_every_group_come_with_their_rewards(executor):
     hundred = seeded().tasks(D)[0]
     model = Scripted(PROPOSALS, ANSWERS | {STYLE.solve(hundred): "output 101"})
     result = source(executor).step(1, model)
-    assert [row.group for row in result.rows] == [group for group in range(6) for _ in range(4)]
-    assert [row.completion.text for row in result.rows if row.group == GROUPS.index((D, Role.PROPOSER))] == PROPOSALS[D]
+    assert Counter(row.group for row in result.rows) == dict.fromkeys(GROUPS, 4)
+    assert [row.completion.text for row in rows_of(result, "deduction/proposer")] == PROPOSALS[D]
     for row in result.rows:
-        if row.role is Role.SOLVER:
+        if row.group.endswith("solver"):
             right, wrong = row.completion.text == "output 101", row.completion.text.startswith("output")
-            assert row.reward == (1 if right else -0.5 if wrong and row.task_type is D else -1)
-    deduction = [row for row in result.rows if row.group == GROUPS.index((D, Role.SOLVER))]
+            assert row.reward == (1 if right else -0.5 if wrong and row.group == "deduction/solver" else -1)
+    deduction = rows_of(result, "deduction/solver")
     assert {row.reward for row in deduction} == {1, -0.5}
     accuracy = sum(row.reward == 1 for row in deduction) / 4
     assert result.metrics["tasks"]["deduction"]["accuracy"] == accuracy
@@ -133,21 +139,20 @@ def test_rows_come_in_the_order_of_the_groups_with_their_rewards(executor):
 
 
 def test_the_solver_gets_what_the_step_before_proposed(executor):
-    model = Scripted({t: texts * 2 for t, texts in PROPOSALS.items()}, ANSWERS)
+    model = Scripted({t: texts * 2 for t, texts in PROPOSALS.items()}, ANSWERS, right=99)
     play = source(executor)
     first = play.step(1, model)
-    proposed, estimated, solved = model.calls
+    proposed, attempts = model.calls
     assert len(proposed) == 12
-    assert estimated.count(STYLE.solve(DEDUCTION)) == 4
-    assert STYLE.solve(DEDUCTION) not in solved
+    assert attempts.count(STYLE.solve(DEDUCTION)) == 4  # the estimate of its solve rate
+    assert STYLE.solve(DEDUCTION) not in attempts[-12:]
     assert first.metrics["tasks"]["deduction"]["problem_age"] == 1
     second = play.step(2, model)
-    solved = model.calls[-1]
+    solved = model.calls[-1][-12:]
     assert STYLE.solve(DEDUCTION) in solved
     assert STYLE.solve(ABDUCTION) in solved
-    assert len(solved) == 12
-    of_deduction = [row.reward for row in second.rows if row.group == GROUPS.index((D, Role.SOLVER))]
-    assert of_deduction[0] == 1
+    assert len(set(model.streams)) == 4
+    assert rows_of(second, "deduction/solver")[0].reward == 1
     ages = second.metrics["tasks"]["deduction"]["problem_age"] * 4
     assert 4 < ages < 8  # one new at least, the rest drawn from all three
 
@@ -182,7 +187,7 @@ def test_a_step_without_any_valid_proposal_still_solves(executor):
 
 
 def test_another_shape_of_the_proposers_reward(executor):
-    result = source(executor, train=TrainConfig(proposer_reward="half")).step(1, Scripted(PROPOSALS, ANSWERS, right=1))
+    result = source(executor, proposer_reward="half").step(1, Scripted(PROPOSALS, ANSWERS, right=1))
     assert [fate.reward for fate in result.fates if fate.task_type is D] == [0.5, -1, -1, -1]
 
 
@@ -222,39 +227,41 @@ def test_seeding_grows_from_the_identity(executor):
 
 @pytest.mark.parametrize("text", ["nonsense", pair("return 1 // x", "0"), pair("return x + 1", "2")])
 def test_a_model_that_finds_too_few_different_tasks_cannot_be_seeded(executor, text, monkeypatch):
-    monkeypatch.setattr("azr.selfplay.MAX_SEEDING_ROUNDS", 3)
+    monkeypatch.setattr("azr.selfplay.SEEDING_ROUNDS", 3)
+    monkeypatch.setattr("azr.selfplay.FIRST_ROUNDS", 3)
     model = Scripted({D: [text] * 99, A: [text] * 99}, {})
-    with pytest.raises(UserError, match=r"found only [12] valid deduction tasks in 3 rounds"):
+    with pytest.raises(UserError, match=r"only [12] valid deduction tasks in 3 rounds of 4 \(100% ") as refused:
         fresh(executor).seed_buffer(model)
+    assert repr(text) in str(refused.value)
+
+
+def test_a_model_that_proposes_nothing_is_stopped_early(executor, monkeypatch):
+    monkeypatch.setattr("azr.selfplay.BARREN_STEPS", 2)
+    model = Scripted({task_type: ["nonsense"] * 99 for task_type in TaskType}, {})
+    with pytest.raises(UserError, match="10 rounds of 4"):
+        fresh(executor).seed_buffer(model)
+    play = source(executor)
+    play.step(1, model)
+    with pytest.raises(UserError, match="No proposal was valid in 2 steps"):
+        play.step(2, model)
 
 
 def test_the_base_proposes_and_the_policy_estimates_and_solves(executor):
     policy, base = Scripted({}, ANSWERS), Scripted(PROPOSALS, {})
-    source(executor, train=TrainConfig(proposer="base")).step(1, policy, base)
+    source(executor, proposer="base").step(1, policy, base)
     assert len(base.calls) == 1
     assert all(prompt.startswith(tuple(PROPOSE.values())) for prompt in base.calls[0])
-    assert len(policy.calls) == 2
+    assert len(policy.calls) == 1
     own = Scripted(PROPOSALS, ANSWERS)
-    source(executor, train=TrainConfig(proposer="frozen")).step(1, own, base)
-    assert (len(own.calls), len(base.calls)) == (3, 1)
-
-
-def test_novelty_is_paid_by_the_distance_to_the_references_and_to_valid_proposals_alone(executor):
-    plain, paid = (
-        source(executor, train=TrainConfig(novelty_weight=weight)).step(1, Scripted(PROPOSALS, ANSWERS, 2)).fates
-        for weight in (0.0, 2.0)
-    )
-    more = [after.reward - before.reward for before, after in zip(plain, paid, strict=True)]
-    by_program = {fate.task.program: m for fate, m in zip(plain, more, strict=True) if fate.task}
-    assert by_program["def f(x):\n    return x + 1"] == pytest.approx(0)  # the references differ by constants only
-    assert by_program["def f(x):\n    return x * 3"] > 0
-    assert all(m == 0 for fate, m in zip(plain, more, strict=True) if not fate.task)
+    frozen = source(executor, proposer="frozen").step(1, own, base)
+    assert (len(own.calls), len(base.calls)) == (2, 1)
+    assert {row.group for row in frozen.rows if not row.trained} == {g for g in GROUPS if g.endswith("proposer")}
 
 
 def test_the_solver_can_work_on_more_problems_than_are_proposed(executor):
     config = RolloutConfig(batch=4, references=2, rollouts=4, solves=6)
     play = SelfPlay(config, STYLE, executor, 0, buffer=seeded())
     result = play.step(1, Scripted(PROPOSALS, ANSWERS))
-    assert Counter(row.role for row in result.rows) == {Role.PROPOSER: 12, Role.SOLVER: 18}
-    assert play.rows_per_step == len(result.rows) == config.rows == 30
+    assert Counter(row.group.partition("/")[2] for row in result.rows) == {"proposer": 12, "solver": 18}
+    assert len(result.rows) == config.rows == 30
     assert RolloutConfig(batch=4).rows == 24

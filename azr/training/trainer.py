@@ -38,6 +38,7 @@ from azr.advantages import row_weights, task_relative_advantages
 from azr.config import Profile
 from azr.models.sampling import Completion
 from azr.selfplay import Generate, StepResult
+from azr.training.lora import fuse
 from azr.training.policy import Policy
 from azr.training.record import record_of_rows
 from azr.training.settings import lora_config, shared_settings
@@ -108,7 +109,7 @@ class SelfPlayTrainer(Trainer):
             **changes,
         )
         super().__init__(
-            model=get_peft_model(model, lora) if lora else model,
+            model=fuse(get_peft_model(model, lora)) if lora else model,
             args=args,
             train_dataset=Dataset.from_dict(
                 {"step": range(profile.steps * args.world_size)}
