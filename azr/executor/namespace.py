@@ -42,8 +42,9 @@ _SYS_NAMES = policy.words(
     version_info"""
 )
 _ON_FIRST_USE = policy.words(
-    """_codecs_cn _codecs_hk _codecs_iso2022 _codecs_jp _codecs_kr _codecs_tw _multibytecodec _pylong _sha2 _strptime annotationlib ast calendar copyreg decimal inspect locale random string.templatelib
-    stringprep traceback types typing unicodedata warnings weakref"""
+    """_codecs_cn _codecs_hk _codecs_iso2022 _codecs_jp _codecs_kr _codecs_tw _multibytecodec _pylong _sha2 _strptime
+    annotationlib ast calendar copyreg decimal inspect locale random string.templatelib stringprep traceback types
+    typing unicodedata warnings weakref"""
 )
 """What allowed modules import when some function of theirs is called, in any version of Python from 3.11 on."""
 

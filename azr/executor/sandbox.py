@@ -16,6 +16,7 @@ import ctypes
 import os
 import platform
 import resource
+import signal
 import struct
 import sys
 import tempfile
@@ -166,12 +167,17 @@ def _unshare() -> dict[str, str]:
 
 
 def _become_process_1() -> None:
-    """Fork into the new PID namespace: all in it dies with its process 1, and that with the old one, which waits."""
-    child = os.fork()
-    if child:
-        os.closerange(0, 3)
-        os.waitpid(child, 0)
-        os._exit(0)
+    """Fork into the new PID namespace: all in it dies with its process 1. The old process ends it when the pool ends."""
+    pool, child = os.getppid(), os.fork()
+    if child == 0:
+        return
+    os.closerange(0, 3)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
+    while not os.waitpid(child, os.WNOHANG)[0]:
+        if os.getppid() != pool:
+            os.kill(child, signal.SIGKILL)
+        signal.sigtimedwait({signal.SIGCHLD}, 1.0)
+    os._exit(0)
 
 
 def _leave_file_system() -> None:
