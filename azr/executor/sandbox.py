@@ -167,7 +167,7 @@ def _unshare() -> dict[str, str]:
 
 
 def _become_process_1() -> None:
-    """Fork into the new PID namespace: all in it dies with its process 1. The old process ends it when the pool ends."""
+    """Fork into the new PID namespace: all in it dies with its process 1. The old process ends that with the pool."""
     pool, child = os.getppid(), os.fork()
     if child == 0:
         return
