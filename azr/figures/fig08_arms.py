@@ -20,15 +20,15 @@ def plot(frame: pd.DataFrame, reference: pd.DataFrame | None = None) -> Figure:
         return rows[rows["group"] == group].assign(name=rows["method"].map(again_or_label))
 
     own, behind = shown(frame), None if reference is None else shown(reference)
-    models = present(own["model"])
+    models, columns = present(own["model"]), present(own["reference"], list(COLUMNS))
     names = [again_or_label(method) for method in in_order(own["method"])]
-    figure, axes = canvas(len(models), 2, 1.5 * len(models) + 0.5, sharex="col", sharey=True)
+    figure, axes = canvas(len(models), len(columns), 1.5 * len(models) + 0.5, sharex="col", sharey=True)
     for row, model in enumerate(models):
-        for ax, (against, words) in zip(axes[row], COLUMNS.items(), strict=True):
+        for ax, against in zip(axes[row], columns, strict=True):
             rows = own[(own["model"] == model) & (own["reference"] == against)]
             grey = None if behind is None else behind[(behind["model"] == model) & (behind["reference"] == against)]
             forest(ax, rows, names, "name", grey)
             if row == len(models) - 1:
-                ax.set_xlabel(f"pass@1, {words}")
+                ax.set_xlabel(f"pass@1, {COLUMNS[against]}")
         axes[row, 0].set_ylabel(model)
     return figure if reference is None else legend(figure, [], reference=reference)

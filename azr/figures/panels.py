@@ -57,18 +57,16 @@ def lines(
     for method in in_order(data["method"]):
         for kind, line in dashes.items():
             rows = data[(data["method"] == method) & (kinds == kind)].sort_values(x)
-            if rows.empty:
+            color, solid = color_of(method), line == "-"
+            if rows.empty or (not solid and (pale or len(rows) == 1)):
                 continue
-            color = color_of(method)
-            solid = line == "-"
             if pale:
-                if solid:
-                    ax.plot(rows[x], rows["estimate"], color=color, linewidth=5, **_PALE)
+                ax.plot(rows[x], rows["estimate"], color=color, linewidth=5, **_PALE)
                 continue
             few = marker_of(method) if len(rows) <= 12 else None
             ax.plot(rows[x], rows["estimate"], color=color, linestyle=line, marker=few, zorder=3)
             if solid and len(rows) == 1:
-                ax.errorbar(rows[x], rows["estimate"], _reach(rows), color=color, fmt="none", capsize=2, zorder=3)
+                ax.vlines(rows[x], rows["low"], rows["high"], color=color, linewidth=1.2, zorder=3)
             elif solid:
                 ax.fill_between(rows[x], rows["low"], rows["high"], color=color, alpha=0.13, linewidth=0, zorder=2)
 
@@ -85,13 +83,12 @@ def facets(
     row_order: Sequence[str] | None = None,
     col_order: Sequence[str] | None = None,
     height: float = 1.7,
-    sharey: bool | str = "row",
 ) -> sns.FacetGrid:
     """``lines`` in a grid of panels, titled by ``row`` and ``col``; ``height`` of a row in inches."""
     use_style()
     orders = {"row_order": present(frame[row], row_order), "col_order": present(frame[col], col_order)}
     frame = frame[frame[row].isin(orders["row_order"]) & frame[col].isin(orders["col_order"])]
-    grid = sns.FacetGrid(frame, row=row, col=col, sharey=sharey, margin_titles=True, **orders)
+    grid = sns.FacetGrid(frame, row=row, col=col, sharey="row", margin_titles=True, **orders)
     grid.figure.set_size_inches(WIDTH, height * len(orders["row_order"]) + 0.6)
     if reference is not None:
         for (row_name, col_name), ax in grid.axes_dict.items():
@@ -109,23 +106,22 @@ def forest(
 ) -> None:
     """Points with intervals, a name a line from the top; several methods of one name stand below each other."""
     methods = in_order(rows["method"])
-    step = 0.7 / max(len(methods), 1)
     alone = rows.groupby(column)["method"].nunique().max() <= 1
-    for place, method in enumerate(methods):
-        shift = 0.0 if alone else step * (place - (len(methods) - 1) / 2)
-        for table, own in ((reference, False), (rows, True)):
-            if table is None:
+    step = 0.0 if alone else 0.7 / max(len(methods), 1)
+    shift = {method: step * (place - (len(methods) - 1) / 2) for place, method in enumerate(methods)}
+    for table, pale in ((reference, True), (rows, False)):
+        for row in [] if table is None else table.to_dict("records"):
+            if row[column] not in names or row["method"] not in shift:
                 continue
-            mine = table[table["method"] == method].drop_duplicates(column).set_index(column)
-            for y, name in ((names.index(n), n) for n in names if n in mine.index):
-                line, color, height = mine.loc[name], color_of(method), y + shift
-                if own:
-                    bars = _reach(line.to_frame().T)
-                    look = {"fmt": marker_of(method), "capsize": 1.5, "zorder": 3}
-                    ax.errorbar([line["estimate"]], [height], xerr=bars, color=color, **look)
-                else:  # an artist, so that the reference does not widen the axis
-                    ax.add_artist(Line2D([line["low"], line["high"]], [height] * 2, color=color, linewidth=6, **_PALE))
+            y, color = names.index(row[column]) + shift[row["method"]], color_of(row["method"])
+            ends = ([row["low"], row["high"]], [y, y])
+            if pale:  # an artist: the reference does not widen the axis
+                ax.add_artist(Line2D(*ends, color=color, linewidth=6, **_PALE))
+            else:
+                ax.plot(*ends, color=color, linewidth=1.2)
+                ax.plot(row["estimate"], y, marker_of(row["method"]), color=color, zorder=3)
     ax.axvline(0, color=GREY, linewidth=0.8, zorder=0)
+    ax.xaxis.set_major_locator(MaxNLocator(5))
     ax.set_yticks(range(len(names)), names)
     ax.set_ylim(len(names) - 0.45, -0.55)
     ax.grid(visible=False, axis="y")
@@ -175,10 +171,3 @@ def k_axis(ax: Axes, ks: Sequence[int]) -> None:
     ax.set_xticks(ticks, [str(k) for k in ticks])
     ax.minorticks_off()
     ax.set_xlabel("k")
-
-
-def _reach(rows: pd.DataFrame) -> np.ndarray:
-    """How far intervals reach to each side of their estimates, [2, n]; 0 where there is no interval."""
-    middle = rows["estimate"].astype(float)
-    below, above = middle - rows["low"].astype(float), rows["high"].astype(float) - middle
-    return np.nan_to_num(np.stack([below, above]))

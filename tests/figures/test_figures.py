@@ -13,15 +13,15 @@ from tests.tables.synthetic import synthetic_claims, synthetic_study
 
 @pytest.fixture(scope="module")
 def frames() -> dict[str, pd.DataFrame]:
-    return synthetic_study(seeds=2, problems=12, samples=16) | {"claims": synthetic_claims()}
+    return synthetic_study(seeds=2, problems=8, samples=8) | {"claims": synthetic_claims()}
 
 
 @pytest.fixture(scope="module")
-def small() -> dict[str, pd.DataFrame]:
+def small(frames) -> dict[str, pd.DataFrame]:
     """One model, one seed, two arms."""
-    study = synthetic_study(seeds=1, problems=12, samples=16, models=("nano",))
-    kept = ("base", "sft", "selfplay", "selfplay-full")
-    return {name: frame[frame["method"].isin(kept)] for name, frame in study.items()}
+    kept = "model == 'nano' and method in ('base', 'sft', 'selfplay', 'selfplay-full')"
+    one_seed = "(seed == 0 or (method == 'base' and seed == 1))"
+    return {name: frame.query(f"{kept} and {one_seed}") for name, frame in frames.items() if name != "claims"}
 
 
 def smallest_text(figure: plt.Figure) -> float:
