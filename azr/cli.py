@@ -22,7 +22,7 @@ import click
 import yaml
 
 from azr import __version__
-from azr.errors import UserError
+from azr.errors import FailedError, UserError
 from azr.runs import DEFAULT_PROFILE, RUNS, Run, profile_names, run_folder, stamp
 
 if TYPE_CHECKING:
@@ -354,6 +354,9 @@ def guarded(work: Callable[[], Any], name: str = "azr") -> int:
         sentence = error.format_message() if isinstance(error, click.ClickException) else str(error)
         print(f"{name}: {' '.join(sentence.split())}", file=sys.stderr)
         return 2
+    except FailedError as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        return 1
     except (KeyboardInterrupt, click.Abort):
         print(f"\n{name}: interrupted; the same command continues from here", file=sys.stderr)
         return 130

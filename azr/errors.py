@@ -1,5 +1,12 @@
-"""The user's mistakes: one sentence that says what is wrong and what to do; the command line exits with code 2."""
+"""What ends a command with one sentence, or a few lines, and no traceback."""
 
 
 class UserError(Exception):
-    """Raised where what the user gave cannot be used; the message is shown as it is, without a traceback."""
+    """The user's mistake: what is wrong and what to do. The command line exits with code 2."""
+
+
+class FailedError(Exception):
+    """Work that was asked for has failed; the message has what it said last. The command line exits with code 1."""
+
+    def _render_traceback_(self) -> list[str]:  # what IPython shows in place of a traceback
+        return [str(self)]

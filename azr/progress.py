@@ -38,9 +38,9 @@ class Progress:
         if now - self.last < (1 if self.terminal else 15) and done < self.total:
             return
         self.last = now
-        spent = now - self.began
-        left = spent / max(1, done - self.start) * (self.total - done)
-        text = f"{self.what}: {done}/{self.total}, {duration(spent)}, about {duration(left)} left {note}".rstrip()
+        spent, own = now - self.began, done - self.start
+        left = f", about {duration(spent / own * (self.total - done))} left" if own > 0 else ""
+        text = f"{self.what}: {done}/{self.total}, {duration(spent)}{left} {note}".rstrip()
         print(
             f"\r\033[K{text}" if self.terminal else text,
             end="" if self.terminal else "\n",

@@ -26,7 +26,7 @@ from typing import Any
 
 from azr.arms import BASE, arm_named, arm_profile, arms_of, model_profile
 from azr.config import Profile
-from azr.errors import UserError
+from azr.errors import FailedError, UserError
 from azr.progress import Progress
 from azr.runs import BUILT_IN, Run, run_folder
 from azr.study.measures import Subject, measure, measure_base
@@ -40,17 +40,14 @@ RATES, MEASURED, START = {"nano": 80.0, "micro": 40.0}, 0.2, 10.0
 the seconds in which a job begins."""
 
 
-class JobError(RuntimeError):
+class JobError(FailedError):
     """A training or measuring process failed; the message has its last lines."""
-
-    def _render_traceback_(self) -> list[str]:  # what IPython shows in place of a traceback
-        return [str(self)]
 
 
 class Stopped(KeyboardInterrupt):
     """The user stopped the jobs. Shown as one sentence, also by IPython."""
 
-    _render_traceback_ = JobError._render_traceback_
+    _render_traceback_ = FailedError._render_traceback_
 
 
 def jobs_of(

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from azr.errors import UserError
+from azr.errors import FailedError, UserError
 from azr.progress import duration
 from azr.runs import ROOT, RUNS
 from azr.study import DATA, open_study
@@ -27,7 +27,7 @@ REFERENCE = "reference"
 """The profile whose figures and measurements ship."""
 
 
-class NotebookError(Exception):
+class NotebookError(FailedError):
     """A notebook stopped; the message names it, its cell and the error in a few lines."""
 
 
