@@ -83,7 +83,7 @@ class Policy:
         model = self.trainer.model
         plain = model.get_base_model() if isinstance(model, PeftModel) else model
         model.eval()  # in training gradient checkpointing would keep no cache
-        with self.trainer.accelerator.autocast():  # full training holds its weights in fp32
+        with torch.inference_mode(), self.trainer.accelerator.autocast():  # full training holds its weights in fp32
             completions = sample(plain, self.trainer.processing_class, prompts, self.decoding, streams)
         model.train()
         return completions

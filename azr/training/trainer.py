@@ -97,7 +97,6 @@ class SelfPlayTrainer(Trainer):
         profile: Profile,
         seed: int,
         folder: Path,
-        **changes: Any,
     ) -> None:
         lora = lora_config(profile.model)
         args = TrainingArguments(
@@ -106,14 +105,11 @@ class SelfPlayTrainer(Trainer):
             remove_unused_columns=False,
             ddp_find_unused_parameters=False,
             ddp_broadcast_buffers=False,
-            **changes,
         )
         super().__init__(
             model=fuse(get_peft_model(model, lora)) if lora else model,
             args=args,
-            train_dataset=Dataset.from_dict(
-                {"step": range(profile.steps * args.world_size)}
-            ),  # a counter, nothing else
+            train_dataset=Dataset.from_dict({"step": range(profile.steps * args.world_size)}),  # nothing but a counter
             data_collator=default_data_collator,
             processing_class=tokenizer,
         )
@@ -126,6 +122,7 @@ class SelfPlayTrainer(Trainer):
     ) -> torch.Tensor:
         """One step of the algorithm; its gradients are left in the parameters."""
         step = self.state.global_step + 1
+        model = model.module if isinstance(model, nn.DataParallel) else model  # a process of its own for each GPU
 
         # 1. Roll out with the policy as it is.
         self.result = self.source.step(step, self.policy, self.policy.of_base)

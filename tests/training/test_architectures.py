@@ -1,28 +1,36 @@
-"""``azr train selfplay --profile gpu`` on five architectures from local folders, as on a GPU but for the sizes."""
+"""Self-play by the gpu profile on five architectures from local folders, as on a GPU but for the sizes."""
 
 from __future__ import annotations
-
-import json
 
 import pytest
 import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from azr import cli, sampling
-from azr.models import load_model
-from azr.sampling import encode_prompt, respond, sample
+from azr.arms import arm_profile
+from azr.config import load_profile, override
+from azr.models.loading import load_model
+from azr.models.sampling import Completion
+from azr.runs import read_lines
+from azr.training.run import train
+from azr.training.trainer import token_statistics
 
 from .hub import ARCHITECTURES, save_hub_model
 from .tiny import write_seeds
 
+pytestmark = pytest.mark.slow
 SMALL = {
     "rollout.batch": 2,
+    "rollout.solves": 0,
     "rollout.rollouts": 2,
     "rollout.references": 1,
     "rollout.max_new_tokens": 6,
     "train.micro_batch": 6,
-    "train.validate_every": 0,
+    "train.group": 2,
+    "train.steps": 2,
+    "train.gradient_checkpointing": True,
+    "model.dtype": "bfloat16",
+    "engine.name": "transformers",
 }
 
 
@@ -32,19 +40,16 @@ def run(request, tmp_path_factory):
     place = tmp_path_factory.mktemp(request.param)
     model, folder = save_hub_model(request.param, place / "model"), place / "run"
     write_seeds(folder)
-    options = ["--profile", "gpu", "--model", str(model), "--max-steps", "2", "--out", str(folder)]
-    options += [f"--set={name}={value}" for name, value in SMALL.items()]
-    assert cli.main(["train", "selfplay", *options]) == 0
+    profile = override(load_profile("gpu"), SMALL | {"model.name": str(model)})
+    train("selfplay", arm_profile("selfplay", profile), 0, folder, progress=False)
     return model, folder
 
 
 def test_the_run_is_whole(run):
     _, folder = run
-    log = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    log = read_lines(folder / "log.jsonl")
     assert [row["step"] for row in log] == [1, 2]
     assert all(len(row["groups"]) == 6 for row in log)
-    profile = json.loads((folder / "config.json").read_text())["profile"]["model"]
-    assert (profile["dtype"], profile["prompt_style"], profile["lora_rank"]) == ("bfloat16", "paper", 32)
 
 
 def test_its_adapter_loads_in_peft_and_merges_into_a_model(run, tmp_path):
@@ -61,22 +66,13 @@ def test_its_adapter_loads_in_peft_and_merges_into_a_model(run, tmp_path):
     torch.testing.assert_close(opened(ids).logits, merged.eval()(ids).logits)
 
 
-def greedy(model, ids: list[int], length: int) -> list[int]:
-    """The likeliest continuation, by whole forward passes without a cache."""
-    for _ in range(length):
-        ids = [*ids, int(model(torch.tensor([ids])).logits[0, -1].argmax())]
-    return ids[-length:]
-
-
-def test_a_shared_prompt_is_read_as_any_other_even_beyond_a_sliding_window(run, monkeypatch):
+def test_padding_on_the_right_changes_no_log_probability(run):
     model, tokenizer = load_model(str(run[0]))
-    prompt = "def f(x):\n    return x\n" * 20
-    ids = encode_prompt(tokenizer, prompt)
-    assert len(ids) > 100  # Gemma's window here is 64
+    ids = tokenizer("def f(x):\n    return x\n" * 20)["input_ids"]
+    rows = [Completion(ids[:90], ids[90:], "", True), Completion(ids[:5], ids[5:12], "", True)]
     with torch.no_grad():
-        expected, short = greedy(model, ids, 4), greedy(model, ids[:9], 4)
-        for stage in (8, 1):
-            monkeypatch.setattr(sampling, "STAGE", stage)
-            answers = respond(model, tokenizer, [ids, ids[:9], ids, ids], 4, temperature=0.0)
-            assert answers == [expected, short, expected, expected]
-    assert [c.ids for c in sample(model, tokenizer, [prompt] * 2, 4, seed=0, temperature=0.0)] == [expected] * 2
+        together, row, _ = token_statistics(model, rows)
+        for place, own in enumerate(rows):
+            logits = model(torch.tensor([own.prompt_ids + own.ids])).logits[0, len(own.prompt_ids) - 1 : -1]
+            expected = torch.log_softmax(logits.float(), -1)[torch.arange(len(own.ids)), own.ids]
+            torch.testing.assert_close(together[row == place], expected, atol=1e-4, rtol=1e-4)
