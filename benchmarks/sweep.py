@@ -1,97 +1,99 @@
-"""Choose the laptop profile's learning rates by tuning problems that no figure, table or claim uses.
+"""Learning rate and schedule, tried on tuning problems that no figure, table or claim uses.
 
-    python benchmarks/sweep.py                # resumes; writes figures/table_sweep.csv and prints it
-    python benchmarks/sweep.py --jobs 2 --only selfplay rlvr
+    python benchmarks/sweep.py                        # resumes; prints the table and writes figures/data/sweep.csv
+    python benchmarks/sweep.py --arms selfplay sft --jobs 2 --steps 120
 
-Each value is trained once, with a seed that the study does not use, and measured on the ``tuning`` part of the
-validation problems (``azr.evaluate.problem_set``). One rate serves all LoRA arms and one all fully trained arms: the
-study compares arms at matched learning rates. Left out: a search over more than one setting at a time.
+Three rates, each constant and with warm-up and linear decay, two seeds that the study does not use, of ``nano`` with
+the profile ``reference``. A run is measured on the split ``tuning``, and compared with the base on the same problems and
+random numbers. Left out: a search over more than these two settings, and runs with all weights.
 """
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import os
+from concurrent.futures import ProcessPoolExecutor
+from itertools import product
+from multiprocessing import get_context
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
-from azr.config import Profile, load_profile
-from azr.jobs import Job, run_jobs
-from azr.metrics import paired_seed_interval
-from azr.paths import ROOT, RUNS
+from azr.arms import ARMS, arm_profile
+from azr.config import load_profile, override
+from azr.metrics import crossed_interval
+from azr.runs import ROOT, RUNS, Run
 
-SEED = 100
-GRID: dict[str, tuple[str, tuple[float, ...]]] = {
-    "selfplay": ("train.learning_rate", (5e-4, 1e-3, 2e-3)),
-    "rlvr": ("train.learning_rate", (5e-4, 1e-3, 2e-3)),
-    "sft": ("train.learning_rate", (5e-4, 1e-3, 2e-3)),
-    "rlvr-full": ("train.full_learning_rate", (3e-5, 1e-4, 3e-4)),
-}
-STEPS = 32
-"""Steps of a LoRA run here; the profile, whose steps are what its time allows, has fewer."""
-TABLE = ROOT / "figures" / "table_sweep.csv"
+SEEDS = (100, 101)
+RATES = (5e-4, 1e-3, 2e-3)
+SCHEDULES = {"constant": {}, "decay": {"train.schedule": "linear", "train.warmup": 0.1}}
+PROBLEMS, SAMPLES = 128, 32
+FOLDER, TABLE = RUNS / "sweep", ROOT / "figures" / "data" / "sweep.csv"
 
 
-def folder_of(arm: str, value: float) -> Path:
-    """Where the run of one value lies."""
-    return RUNS / "sweep" / f"{arm}-{value:g}"
+def folder_of(arm: str, rate: float, schedule: str, seed: int, steps: int) -> Path:
+    """Where a run lies."""
+    return FOLDER / f"{arm}-{rate:g}-{schedule}-{steps}-seed{seed}"
 
 
-def jobs(profile: Profile, arms: list[str]) -> list[Job]:
-    """Train and measure each value, and measure the base."""
-    base = (
-        "evaluate",
-        profile.model.name,
-        "--profile",
-        profile.name,
-        "--split",
-        "tuning",
-        "--runs",
-        str(RUNS / "sweep"),
-    )
-    made = [Job("base", (base,))]
-    for arm in arms:
-        setting, values = GRID[arm]
-        for value in values:
-            folder = str(folder_of(arm, value))
-            settings = ("--set", f"train.steps={STEPS}", "--set", f"{setting}={value}")
-            options = ("--profile", profile.name, "--seed", str(SEED), *settings, "--out", folder)
-            made.append(Job(f"{arm} {value:g}", (("train", arm, *options), ("evaluate", folder, "--split", "tuning"))))
-    return made
+def counts(target: str, profile, out: Path) -> pd.DataFrame:
+    """Counts on tuning problems, measured once."""
+    from azr.study.measures import evaluate_sets
+
+    if not out.exists():
+        sizes = {"evaluation.problems": PROBLEMS, "evaluation.samples": SAMPLES}
+        out.parent.mkdir(parents=True, exist_ok=True)
+        evaluate_sets(target, override(profile, sizes), ["world/tuning"], None, 0, out)
+    return pd.read_csv(out)
 
 
-def table(profile: Profile, arms: list[str]) -> pd.DataFrame:
-    """One row an arm, value and task type: success on tuning problems, and its difference from the base's."""
-    base = pd.read_csv(RUNS / "sweep" / profile.name / profile.model.name / "base" / "tuning.csv")
+def work(job: tuple[str, float, str, int, int]) -> tuple:
+    """Train and measure one run."""
+    from azr.training.run import train
+
+    arm, rate, schedule, seed, steps = job
+    changes = {"train.learning_rate": rate, "train.steps": steps} | SCHEDULES[schedule]
+    profile = arm_profile(arm, override(load_profile("reference"), changes))
+    run: Run = train(arm, profile, seed, folder_of(*job), progress=False)
+    counts(str(run.folder), profile, run.folder / "tuning.csv")
+    return job
+
+
+def table(jobs: list[tuple]) -> pd.DataFrame:
+    """One row an arm, rate, schedule and group: pass@1 minus the base's, over seeds and problems."""
+    base = counts("nano", load_profile("reference"), FOLDER / "base.csv").set_index(["group", "problem"])
     rows = []
-    for arm in arms:
-        setting, values = GRID[arm]
-        for value in values:
-            own = pd.read_csv(folder_of(arm, value) / "tuning.csv")
-            for task_type in [*own.task_type.unique(), "all"]:
-                before, after = (t if task_type == "all" else t[t.task_type == task_type] for t in (base, own))
-                scores = [(t.c / t.n).to_numpy() for t in (after, before)]
-                change = paired_seed_interval(scores[0][None], scores[1], np.random.default_rng(0))
-                row = {"arm": arm, "setting": setting, "value": value, "task_type": task_type}
-                row |= {"base": scores[1].mean(), "accuracy": scores[0].mean(), "difference": change.estimate}
-                rows.append(row | {"low": change.low, "high": change.high, "problems": len(before)})
+    for arm, rate, schedule, steps in dict.fromkeys((*job[:3], job[4]) for job in jobs):
+        runs = [folder_of(arm, rate, schedule, seed, steps) / "tuning.csv" for seed in SEEDS]
+        found = [pd.read_csv(run).set_index(["group", "problem"]) for run in runs if run.exists()]
+        if not found:
+            continue
+        gains = pd.concat([own.c / own.n - base.c / base.n for own in found], axis=1)
+        for group in [*base.index.unique("group"), "all"]:
+            own = gains if group == "all" else gains.loc[group]
+            change = crossed_interval(own.to_numpy().T)
+            about = {"arm": arm, "rate": rate, "schedule": schedule, "steps": steps, "group": group}
+            rows.append(
+                about | {"estimate": change.estimate, "low": change.low, "high": change.high} | {"seeds": len(found)}
+            )
     return pd.DataFrame(rows)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--arms", nargs="+", choices=list(ARMS), default=["selfplay", "rlvr", "sft"], metavar="ARM")
+    parser.add_argument("--steps", type=int, default=load_profile("reference").train.steps)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes side by side")
-    parser.add_argument("--only", nargs="+", choices=list(GRID), default=list(GRID), metavar="ARM", help="these arms")
     args = parser.parse_args()
-    profile = dataclasses.replace(load_profile("laptop"), seeds=1)
-    run_jobs(jobs(profile, args.only), args.jobs, profile.threads)
-    frame = table(profile, args.only)
-    if args.only == list(GRID):
-        frame.to_csv(TABLE, index=False, float_format="%.6g")
-    print(frame[frame.task_type == "all"].to_string(index=False, float_format="{:.4g}".format))
+    jobs = [(*job, args.steps) for job in product(args.arms, RATES, SCHEDULES, SEEDS)]
+    jobs.sort(key=lambda job: job[3])  # one seed of everything first
+    counts("nano", load_profile("reference"), FOLDER / "base.csv")
+    with ProcessPoolExecutor(args.jobs, mp_context=get_context("forkserver")) as pool:
+        for done, job in enumerate(pool.map(work, jobs), 1):
+            print(f"{done} of {len(jobs)}: {job}", flush=True)
+            TABLE.parent.mkdir(parents=True, exist_ok=True)
+            table(jobs).to_csv(TABLE, index=False, float_format="%.5f")
+    print(table(jobs).to_string(index=False))
 
 
 if __name__ == "__main__":
