@@ -4,7 +4,7 @@
     python benchmarks/sweep.py --arms selfplay sft --jobs 2 --steps 120
 
 Three rates, each constant and with warm-up and linear decay, two seeds that the study does not use, of ``nano`` with
-the profile ``reference``. A run is measured on the split ``tuning``, and compared with the base on the same problems and
+the profile ``reference``. A run is measured on the split ``tuning`` and compared with the base on the same problems and
 random numbers. Left out: a search over more than these two settings, and runs with all weights.
 """
 
