@@ -41,12 +41,8 @@ GROUPS = tuple(f"{task_type}/{role}" for task_type in TYPES for role in Role)
 """The six groups task type x role, within which rewards are compared."""
 IDENTITY = Task(TaskType.DEDUCTION, "def f(x):\n    return x", ("'abc'",), ("'abc'",))
 """The one task that a human gave: the identity function."""
-SEEDING_ROUNDS = 60
-"""Rounds of proposals in which the buffer must have been seeded, ..."""
-FIRST_ROUNDS = 10
-"""... those of them in which there must be a valid one, ..."""
-BARREN_STEPS = 20
-"""... and steps in a row that may pass without one."""
+SEEDING_ROUNDS, FIRST_ROUNDS, BARREN_STEPS = 60, 10, 20
+"""Rounds of proposals that seeding may take; those that may pass without a valid one; the same of steps of training."""
 PROPOSE, SOLVE = range(2)
 """The random streams of a step."""
 
@@ -238,35 +234,25 @@ class SelfPlay:
         self.barren = 0 if standing else self.barren + 1
         if self.barren == BARREN_STEPS:
             raise UserError(f"No proposal was valid in {BARREN_STEPS} steps {_refusals(fates)}")
-        sampled = {
-            "proposed": proposed,
-            "estimated": [attempts[i] for i in new],
-            "solved": [attempts[i] for i in solved],
-        }
+        drawn = {"proposed": proposed, "estimated": attempts[: len(new)], "solved": attempts[len(new) :]}
         metrics = {
             "tasks": {str(t): self._of_type(t, fates, problems, correct[solved], formed[solved]) for t in TYPES},
             "seconds": dict(clock.seconds),
-            "tokens": {name: sum(len(c.ids) for c in completions) for name, completions in sampled.items()},
+            "tokens": {name: sum(len(c.ids) for c in completions) for name, completions in drawn.items()},
         }
         return StepResult(rows, fates, metrics)
 
     def _of_type(
-        self,
-        task_type: TaskType,
-        fates: list[Fate],
-        problems: list[tuple[Task, int]],
-        correct: np.ndarray,
-        formed: np.ndarray,
+        self, task_type: TaskType, fates: list[Fate], problems: list[tuple[Task, int]], correct: Any, formed: Any
     ) -> dict[str, Any]:
-        own = [fate for fate in fates if fate.task_type is task_type]
-        solved = np.array([fate.solve_rate for fate in own if fate.solve_rate is not None]) * self.config.rollouts
+        """What the log has of a task type; ``correct`` and ``formed`` are of the solver's answers to ``problems``."""
+        own, most = [fate for fate in fates if fate.task_type is task_type], self.config.rollouts
+        solved = np.array([fate.solve_rate for fate in own if fate.solve_rate is not None]) * most
         mine = np.array([task.type is task_type for task, _ in problems])
         return {
             "valid": len(solved) / len(own),
             "rejected": dict(Counter(fate.fate for fate in own if fate.task is None)),
-            "solve_rate_histogram": np.bincount(
-                np.rint(solved).astype(int), minlength=self.config.rollouts + 1
-            ).tolist(),
+            "solve_rate_histogram": np.bincount(np.rint(solved).astype(int), minlength=most + 1).tolist(),
             "accuracy": float(correct[mine].mean()),
             "well_formed": float(formed[mine].mean()),
             "problem_age": float(np.array([age for _, age in problems])[mine].mean()),

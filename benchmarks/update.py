@@ -2,9 +2,10 @@
 
     python benchmarks/update.py --steps 4 --repeats 2
 
-Both train nano on the same problem set with 192 responses a step of at most 96 tokens. GRPOTrainer samples by itself
-here; the arm ``rlvr`` gives it our sampler, whose step is printed as well. In turns, each in a process of its own; the
-first step is left out. Responses have the lengths that the model gives them, so seconds a token are compared, too.
+Both train nano on the same problem set with 192 responses a step of at most 96 tokens, in micro-batches of 8, TRL's
+default. GRPOTrainer samples by itself here; the arm ``rlvr``, whose step is printed as well, gives it our sampler. In
+turns, each in a process of its own; the first step is left out. Responses have the lengths that the model gives them,
+so seconds a token are compared, too.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-SETTINGS = {"rollout.batch": 32, "rollout.max_new_tokens": 96, "train.micro_batch": 16, "train.save_every": 1000}
+SETTINGS = {"rollout.batch": 32, "rollout.max_new_tokens": 96, "train.micro_batch": 8, "train.save_every": 1000}
 TRAIN = """
 import sys, time
 time.perf_counter = time.process_time  # the log's seconds become CPU seconds

@@ -86,7 +86,7 @@ def test_the_log_has_a_line_a_step(finished):
             assert 0 <= task["accuracy"] <= task["well_formed"] <= 1
         assert set(row["tokens"]) == {"proposed", "estimated", "solved", "trained"}
         assert row["tokens"]["trained"] == row["tokens"]["proposed"] + row["tokens"]["solved"]
-        assert set(row["seconds"]) == {"propose", "execute", "estimate", "solve", "update", "step"}
+        assert set(row["seconds"]) == {"propose", "execute", "solve", "update", "step"}
     assert any(row["gradient_norm"] > 0 for row in log)
     frame = Run(finished).log
     assert set(frame[frame.quantity == "entropy_full"].group) == set(log[0]["groups"])
@@ -158,11 +158,9 @@ def test_a_finished_run_is_left_alone(finished, model_folder):
     assert {path: path.stat().st_mtime_ns for path in finished.rglob("*")} == before
 
 
-def test_a_run_repeats_with_its_seed_and_only_with_it(finished, model_folder, tmp_path):
-    again = train_in(tmp_path / "again", tiny_profile(model_folder))
-    assert results(again) == results(finished)
-    other = train_in(tmp_path / "other", tiny_profile(model_folder), seed=1)
-    assert all(a != b for a, b in zip(results(other), results(finished), strict=True))
+def test_another_seed_makes_another_run(finished, model_folder, tmp_path):
+    other = train_in(tmp_path / "other", tiny_profile(model_folder, train__steps=1), seed=1)
+    assert read_lines(other / "proposals.jsonl")[0] != read_lines(finished / "proposals.jsonl")[0]
 
 
 KILLED = """
@@ -247,13 +245,13 @@ def test_full_fine_tuning_writes_a_model(model_folder, tmp_path):
 
 
 def test_arms_with_the_same_model_and_seed_share_their_seeds(model_folder, tmp_path):
-    folders = [tmp_path / "selfplay-seed0", tmp_path / "frozen-seed0", tmp_path / "selfplay-seed1"]
+    profile = tiny_profile(model_folder, train__steps=1)
+    folders = [tmp_path / f"{arm}-seed0" for arm in ("selfplay", "frozen")]
     for folder in folders:
-        arm, _, seed = folder.name.partition("-seed")
-        train(arm, arm_profile(arm, tiny_profile(model_folder, train__steps=1)), int(seed), folder, progress=False)
-    seeds = [(folder / "seeds.jsonl").read_text() for folder in folders]
-    assert seeds[0] == seeds[1] != seeds[2]
-    assert len(list(tmp_path.glob("seeds-*.jsonl"))) == 2
+        arm, _, _ = folder.name.partition("-")
+        train(arm, arm_profile(arm, profile), 0, folder, progress=False)
+    (shared,) = tmp_path.glob("seeds-*.jsonl")
+    assert {(folder / "seeds.jsonl").read_text() for folder in folders} == {shared.read_text()}
 
 
 def test_a_run_starts_from_seed_files(model_folder, tmp_path, capsys):
@@ -275,3 +273,19 @@ def test_a_run_starts_from_seed_files(model_folder, tmp_path, capsys):
         ("induction", ["1", "2"], 0),
     ]
     assert Run(tmp_path / "run").record["seed_files"] == ["pairs.jsonl", "problems.jsonl"]
+
+
+def test_running_out_of_memory_names_two_settings(model_folder, tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.")
+
+    monkeypatch.setattr(run.SelfPlayTrainer, "train", full)
+    with pytest.raises(UserError, match=r"rollout.chunk \(256 .* train.micro_batch \(4 "):
+        train_in(tmp_path / "run", tiny_profile(model_folder))
+
+
+@pytest.mark.parametrize("changes", [{"engine__name": "vllm"}, {"engine__report_to": "wandb"}])
+def test_what_is_not_installed_is_said_before_anything_is_made(model_folder, tmp_path, changes):
+    with pytest.raises(UserError, match="leave it off"):
+        train("selfplay", tiny_profile(model_folder, **changes), 0, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
