@@ -13,8 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from azr.prompts.base import PromptStyle
-from azr.tasks import Task, TaskType
+from azr.tasks import Task
 
 
 @dataclass(frozen=True)
@@ -49,10 +48,3 @@ class Graded:
     """The final answer as it was read; None where there is none."""
     refused: bool = False
     """Whether it is wrong because the executor's policy forbids the program: no fault of the answer's."""
-
-
-def is_well_formed(style: PromptStyle, response: str) -> bool:
-    """Whether a response to a question in free text has the form that the style asks for."""
-    if style.name == "compact":
-        return bool(style.final(response))
-    return style.parse_answer(TaskType.DEDUCTION, response).well_formed

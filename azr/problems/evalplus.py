@@ -21,7 +21,7 @@ from contextlib import suppress
 from typing import Any
 
 from azr.executor import Executor, Script, Verdict
-from azr.problems.base import Graded, Problem, is_well_formed
+from azr.problems.base import Graded, Problem
 from azr.prompts.base import PromptStyle
 from azr.prompts.fences import blocks
 from azr.prompts.parsing import parse
@@ -235,6 +235,6 @@ def grade_evalplus(attempts: Sequence[tuple[Problem, str]], style: PromptStyle, 
     graded = []
     for i, (_, response) in enumerate(attempts):
         verdict, program = (done[i].verdict, scripts[i].program) if i in done else (None, None)
-        form = is_well_formed(style, response)
+        form = style.parse_answer(None, response).well_formed
         graded.append(Graded(verdict is Verdict.OK, form, program, verdict is Verdict.REJECTED))
     return graded

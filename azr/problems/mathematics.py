@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from azr.executor import Executor
-from azr.problems.base import Graded, Problem, is_well_formed
+from azr.problems.base import Graded, Problem
 from azr.prompts.base import PromptStyle
 
 MAX_ANSWER_CHARS = 500
@@ -158,6 +158,6 @@ def grade_mathematics(attempts: Sequence[tuple[Problem, str]], style: PromptStyl
     pairs = [(problem.gold["answer"], answer) for (problem, _), answer in zip(attempts, answers, strict=True)]
     right = {pair: COMMON.same(*pair) for pair in dict.fromkeys(pairs)}
     return [
-        Graded(right[pair], is_well_formed(style, response), pair[1])
+        Graded(right[pair], style.parse_answer(None, response).well_formed, pair[1])
         for pair, (_, response) in zip(pairs, attempts, strict=True)
     ]

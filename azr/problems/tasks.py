@@ -14,7 +14,7 @@ from typing import Any
 
 from azr.executor import Executor, Job, Verdict
 from azr.grading import grade_many
-from azr.problems.base import Graded, Problem, is_well_formed
+from azr.problems.base import Graded, Problem
 from azr.problems.mathematics import final_answer
 from azr.prompts.base import PromptStyle
 from azr.prompts.parsing import find_answer, parse, read_arguments, read_literal, read_program
@@ -133,6 +133,6 @@ def grade_arithmetic(attempts: Sequence[tuple[Problem, str]], style: PromptStyle
         match = _ARITHMETIC.fullmatch(response)
         read = (match and match[1], match is not None)
         if style.name != "compact":
-            read = (final_answer(style.final(response)), is_well_formed(style, response))
+            read = (final_answer(style.final(response)), style.parse_answer(None, response).well_formed)
         graded.append(Graded(read[0] == problem.gold["answer"], read[1], read[0]))
     return graded

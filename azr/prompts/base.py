@@ -20,7 +20,7 @@ class ParsedProposal:
 
 @dataclass(frozen=True)
 class ParsedAnswer:
-    """A solver's response as read: a literal (deduction), arguments (abduction) or a program (induction)."""
+    """A response as read: a literal (deduction), arguments (abduction), a program (induction) or text (a question)."""
 
     answer: str | None
     well_formed: bool
@@ -49,8 +49,8 @@ class PromptStyle(Protocol):
         """Read a proposer's response; ``references`` are those of its prompt."""
         ...
 
-    def parse_answer(self, task_type: TaskType, response: str) -> ParsedAnswer:
-        """Read a solver's response by self-play's rule, which demands the style's form."""
+    def parse_answer(self, task_type: TaskType | None, response: str) -> ParsedAnswer:
+        """Read a response to a task (None: to a question) by self-play's rule, which demands the style's form."""
         ...
 
     def final(self, response: str) -> str:

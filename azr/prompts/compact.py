@@ -43,8 +43,8 @@ _ANSWER = {
     TaskType.DEDUCTION: re.compile(r"(?:think [^\n]*\n)?output ([^\n]+)"),
     TaskType.ABDUCTION: re.compile(r"(?:think [^\n]*\n)?input ([^\n]+)"),
     TaskType.INDUCTION: re.compile(r"(def f\(.*)", re.DOTALL),
+    None: re.compile(r"(?:think [^\n]*\n)?(?:output|input|answer) ([^\n]+)|(def f\(.*)", re.DOTALL),
 }
-_FINAL = re.compile(r"(?:think [^\n]*\n)?(?:output|input|answer) ([^\n]+)|(def f\(.*)", re.DOTALL)
 _PAIR = re.compile(r"(def .*)\ninput ([^\n]+)", re.DOTALL)
 _INPUTS = re.compile(r"((?:input [^\n]+\n)+)hint ([^\n]*)")
 
@@ -87,13 +87,12 @@ class CompactStyle:
             return ParsedProposal(None, False, "not a program followed by an input")
         return ParsedProposal(Proposal(match[1], (match[2],)), True)
 
-    def parse_answer(self, task_type: TaskType, response: str) -> ParsedAnswer:
+    def parse_answer(self, task_type: TaskType | None, response: str) -> ParsedAnswer:
         match = _ANSWER[task_type].fullmatch(response)
-        return ParsedAnswer(match[1], True) if match else ParsedAnswer(None, False)
+        return ParsedAnswer(match[match.lastindex], True) if match else ParsedAnswer(None, False)
 
     def final(self, response: str) -> str:
-        match = _FINAL.fullmatch(response)
-        return match[1] or match[2] if match else ""
+        return self.parse_answer(None, response).answer or ""
 
     def respond(self, task_type: TaskType | None, values: Sequence[str], answer: str) -> str:
         think = f"think {', '.join(values)}\n" if values else ""
