@@ -119,7 +119,7 @@ def make_job(rng: random.Random) -> Job | Script:
     else:
         program = "def f(x):\n    return " + " ".join(rng.choices(TOKENS, k=rng.randint(1, 30)))
     if rng.random() < 0.1:
-        return Script(program, stdin="1\n2\n")
+        return Script(program)
     given = rng.choice(INPUTS)
     return Job(program, mutate(given, rng) if rng.random() < 0.2 else given, runs=rng.choice([1, 2]))
 

@@ -43,28 +43,21 @@ class Job:
     """One call of a program's function on literal arguments."""
 
     program: str
-    """Python text that defines ``entry``."""
+    """Python text that defines ``f``, in whatever way."""
     input: str
     """The arguments of the call: literals with commas between them; empty for none."""
     runs: int = 2
     """1: run once. 2: also run in a second fresh process state under other hash seeds, and compare."""
-    entry: str = "f"
-    """Name of what is called, however the program binds it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """A whole program, run from top to bottom, then ``tests`` in the same namespace. OK if nothing was raised.
-
-    With tests the program is a module under test, whose ``__name__`` is not ``"__main__"``; without, the main program.
-    """
+    """A module, run from top to bottom, then ``tests`` in the same namespace. OK if nothing was raised."""
 
     program: str
-    """Untrusted Python text; the policy applies to it."""
+    """Untrusted Python text; the policy applies to it. Its ``__name__`` is not ``"__main__"``."""
     tests: str = ""
-    """Trusted Python text (a benchmark's asserts), run after ``program``; the policy does not apply to it."""
-    stdin: str = ""
-    """What ``input()`` and ``sys.stdin`` give."""
+    """Trusted Python text (a benchmark's asserts); the policy does not apply to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +66,7 @@ class Execution:
 
     verdict: Verdict
     output: str | None = None
-    """If OK, the literal of the returned value (a script: what it printed, "" if over the limit); else None."""
+    """If OK, the literal of the returned value ("" for a script); else None."""
     detail: str = ""
     """Why not OK: the policy's rule, the exception's class, the limit."""
 

@@ -1,33 +1,27 @@
-"""What pool, worker and child say to one another.
+"""What pool, worker and child say to one another: a line of JSON each, which harms nobody who reads it.
 
-The pool sends a worker a list of ``Message``; a child answers each with ``pack``, which the worker takes apart with
-``unpack`` and hands on. Pool and worker trust each other and use marshal; what a child says is checked byte by byte,
-since hostile code may have run there.
+The pool sends a worker a list of ``Message`` and gets a list of ``Result``. A child sends its worker ``line``s, which
+are read with suspicion (``read_lines``), since hostile code may have written them.
 """
 
 from __future__ import annotations
 
-import marshal
-import struct
+import json
 from typing import Any, BinaryIO, NamedTuple
 
 from azr.executor.jobs import Verdict
 
-VERDICTS = tuple(Verdict)
-ALONE = len(VERDICTS)
-"""In place of a verdict's index: the program did not get through in company and wants a process of its own."""
-_HEAD = struct.Struct("<BBI")  # index of the verdict, whether order matters, bytes of text
+ALONE = "alone"
+"""In place of a verdict: the program did not get through in company and wants a process of its own."""
 
 
 class Message(NamedTuple):
     """A job on its way to a worker."""
 
     program: str
-    entry: str | None
-    """What to call; None for a script."""
-    input: str
+    input: str | None
+    """The arguments; None for a script."""
     tests: str
-    stdin: str
     company: bool | None
     """Whether the program may share a process (see ``company``); None: nobody has looked yet."""
 
@@ -35,47 +29,50 @@ class Message(NamedTuple):
 class Result(NamedTuple):
     """What became of one run."""
 
-    code: int
-    """Index into ``VERDICTS``, or ``ALONE``."""
+    verdict: str
+    """A ``Verdict``, or ``ALONE``."""
     text: str = ""
-    """Literal, what a script printed, or detail."""
+    """Literal or detail."""
     order: bool = False
     """Whether the program's result may depend on the order of sets."""
     company: bool = True
     """Whether it ran in company, so that nothing hostile can have written this."""
 
 
+def line(value: Any) -> bytes:
+    """Plain values as a line of text."""
+    return json.dumps(value).encode() + b"\n"
+
+
 def send(file: BinaryIO, value: Any) -> None:
     """Write plain values, between pool and worker."""
-    marshal.dump(marshal.dumps(value), file)
+    file.write(line(value))
     file.flush()
 
 
 def receive(file: BinaryIO) -> Any:
     """What ``send`` wrote at the other end. Raises EOFError where that is gone."""
-    return marshal.loads(marshal.load(file))
+    text = file.readline()
+    if not text.endswith(b"\n"):
+        raise EOFError
+    return json.loads(text)
 
 
-def pack(result: Result) -> bytes:
-    """The bytes of a result."""
-    text = result.text.encode("utf-8", "surrogatepass")
-    return _HEAD.pack(result.code, result.order, len(text)) + text
-
-
-def unpack(data: bytes, company: bool, max_bytes: int) -> tuple[list[Result], bytes]:
-    """The whole results in ``data``, and what follows them. Raises ValueError for what is no result.
+def read_lines(data: bytes, company: bool, max_bytes: int) -> tuple[list[Result], bytes]:
+    """The results in the whole lines of ``data``, and what follows them. Raises ValueError for what is no result.
 
     ``company``: whether they come of programs in company; only such a child may send one of them back.
     """
-    results: list[Result] = []
-    while len(data) >= _HEAD.size:
-        code, order, size = _HEAD.unpack_from(data)
-        end = _HEAD.size + size
-        if code >= ALONE + company or size > max_bytes:
+    *lines, rest = data.split(b"\n")
+    if max(map(len, [*lines, rest])) > max_bytes:
+        raise ValueError("no result")
+    try:
+        results = [Result(*json.loads(text)[:3], company) for text in lines]
+    except (TypeError, RecursionError):
+        raise ValueError("no result") from None
+    for result in results:
+        if not (company and result.verdict == ALONE):
+            Verdict(result.verdict)
+        if type(result.text) is not str or type(result.order) is not bool:
             raise ValueError("no result")
-        if len(data) < end:
-            break
-        text = data[_HEAD.size : end].decode("utf-8", "replace")
-        results.append(Result(code, text, bool(order), company))
-        data = data[end:]
-    return results, data
+    return results, rest

@@ -12,16 +12,12 @@ from __future__ import annotations
 import ast
 import builtins
 import contextlib
-import encodings
-import importlib.util
+import importlib
 import io
-import marshal
-import pkgutil
 import sys
 from collections.abc import Iterable
-from importlib.machinery import ModuleSpec
 from types import GenericAlias, ModuleType
-from typing import Any, ClassVar
+from typing import Any
 
 from azr.executor import policy
 
@@ -42,11 +38,14 @@ _SYS_NAMES = policy.words(
     version_info"""
 )
 _ON_FIRST_USE = policy.words(
-    """_codecs_cn _codecs_hk _codecs_iso2022 _codecs_jp _codecs_kr _codecs_tw _multibytecodec _pylong _sha2 _strptime
-    annotationlib ast calendar copyreg decimal inspect locale random string.templatelib stringprep traceback types
-    typing unicodedata warnings weakref"""
+    """_pylong _sha2 _strptime annotationlib ast calendar copyreg decimal inspect locale random string.templatelib
+    stringprep traceback types typing unicodedata warnings weakref encodings.ascii encodings.cp1252 encodings.cp437
+    encodings.hex_codec encodings.idna encodings.latin_1 encodings.punycode encodings.raw_unicode_escape
+    encodings.rot_13 encodings.unicode_escape encodings.utf_16 encodings.utf_16_be encodings.utf_16_le encodings.utf_32
+    encodings.utf_7 encodings.utf_8_sig"""
 )
-"""What allowed modules import when some function of theirs is called, in any version of Python from 3.11 on."""
+"""What allowed modules import when some function of theirs is called, in any version of Python from 3.11 on, and the
+codecs that programs have."""
 
 _MODULES: dict[str, ModuleType] = {}
 
@@ -56,33 +55,11 @@ def load_modules(names: Iterable[str]) -> None:
     for name in _ON_FIRST_USE:
         with contextlib.suppress(ImportError):  # another version's
             importlib.import_module(name)
-    for _, name, _ in pkgutil.iter_modules(encodings.__path__, "encodings."):
-        if name not in sys.modules:
-            _CodecsInMemory.code[name] = marshal.dumps(importlib.util.find_spec(name).loader.get_code(name))
-    sys.meta_path.insert(0, _CodecsInMemory)
     for name in sorted(names):
         _MODULES[name] = _copy(importlib.import_module(name), name)
         parent, _, child = name.rpartition(".")
         if parent in _MODULES:
             setattr(_MODULES[parent], child, _MODULES[name])
-
-
-class _CodecsInMemory:
-    """Finds and loads modules by code that is kept in one piece: loaded, all codecs would slow down every fork."""
-
-    code: ClassVar[dict[str, bytes]] = {}
-
-    @classmethod
-    def find_spec(cls, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
-        return ModuleSpec(name, cls) if name in cls.code else None
-
-    @staticmethod
-    def create_module(spec: ModuleSpec) -> None:
-        return None
-
-    @classmethod
-    def exec_module(cls, module: ModuleType) -> None:
-        exec(marshal.loads(cls.code[module.__name__]), vars(module))
 
 
 def _copy(module: ModuleType, name: str) -> ModuleType:
@@ -97,31 +74,28 @@ def _copy(module: ModuleType, name: str) -> ModuleType:
     return copied
 
 
-def fresh_globals(name: str = "program") -> dict[str, Any]:
-    """The namespace of a new module ``name``, known under it to what asks for the module of a class (dataclasses)."""
-    module = sys.modules[name] = ModuleType(name)
+def fresh_globals() -> dict[str, Any]:
+    """The namespace of a new module, known as ``program`` to what asks for the module of a class (dataclasses)."""
+    module = sys.modules["program"] = ModuleType("program")
     space = vars(module)
     space.clear()
-    space |= {"__name__": name, "__builtins__": _BUILTINS}
+    space |= {"__name__": "program", "__builtins__": _BUILTINS}
     return space
 
 
-def connect(stdin: str = "", max_chars: int = 0, strict: bool = False) -> Printed:
-    """Give ``input`` and ``sys`` what a process has for standard input and output; the latter is returned."""
-    source = io.StringIO(stdin)
-    printed = sys.stdout = sys.stderr = Printed(max_chars, strict)
+class _Nowhere(io.StringIO):
+    """A stream that keeps nothing."""
 
-    def read_line(prompt: object = "", /) -> str:
-        print(prompt, end="")
-        line = source.readline()
-        if not line:
-            raise EOFError("EOF when reading a line")
-        return line.removesuffix("\n")
+    def write(self, text: str, /) -> int:
+        return str.__len__(text)
 
-    _BUILTINS["input"] = read_line
+
+def connect() -> None:
+    """Give ``print`` and ``sys`` standard streams: an empty input, and outputs that keep nothing."""
+    sys.stdout = sys.stderr = _Nowhere()
     if "sys" in _MODULES:
-        vars(_MODULES["sys"]).update(stdin=source, stdout=printed, stderr=printed, argv=["program"])
-    return printed
+        streams = {"stdin": io.StringIO(), "stdout": sys.stdout, "stderr": sys.stderr}
+        vars(_MODULES["sys"]).update(streams, argv=["program"])
 
 
 def allow_eval(imports: frozenset[str]) -> None:
@@ -134,15 +108,17 @@ def allow_eval(imports: frozenset[str]) -> None:
         rule = policy.violation(policy.nodes_of(tree), imports, script=True)
         if rule:
             raise (AttributeError if rule.startswith("attribute") else NameError)(rule)
+        frame = sys._getframe(1)
         if globals is None:
-            frame = sys._getframe(1)
             globals, locals = frame.f_globals, frame.f_locals if locals is None else locals
-        elif not isinstance(globals, dict):
-            raise TypeError("globals must be a dict")
-        dict.setdefault(globals, "__builtins__", _BUILTINS)  # else it would be given the real ones
-        return eval(compile(tree, "<string>", "eval", dont_inherit=True), globals, locals)
+        space = {**globals, "__builtins__": _BUILTINS}  # a dict of its own, which cannot lie
+        return eval(compile(tree, "<string>", "eval", dont_inherit=True), space, locals)
 
     _BUILTINS["eval"] = evaluate
+
+
+def _input(prompt: object = "", /) -> str:
+    raise EOFError("EOF when reading a line")
 
 
 def _import(name: str, globals: object = None, locals: object = None, fromlist: Any = (), level: int = 0) -> ModuleType:
@@ -177,55 +153,18 @@ def _hasattr(thing: Any, name: Any, /) -> bool:
 class _TypeOfTypes(type):
     """Makes ``_Type`` behave as ``type`` does, but for making classes out of data."""
 
-    def __call__(cls, *arguments: Any, **keywords: Any) -> Any:
-        if len(arguments) != 1 or keywords:
+    def __call__(cls, *arguments: Any) -> Any:
+        if len(arguments) != 1:
             raise TypeError("type() with other than one argument is not available")
         kind = type(arguments[0])
-        if kind is type or kind is _TypeOfTypes:
-            return _Type
-        if issubclass(kind, type):  # a metaclass would build classes
-            raise TypeError("the type of this class is not available")
-        return kind
+        return _Type if issubclass(kind, type) else kind
 
     def __instancecheck__(cls, thing: Any) -> bool:
         return isinstance(thing, type)
 
-    def __subclasscheck__(cls, kind: Any) -> bool:
-        return issubclass(kind, type)
-
-    def __repr__(cls) -> str:
-        return "<class 'type'>"
-
 
 class _Type(metaclass=_TypeOfTypes):
-    def __init_subclass__(cls, **keywords: Any) -> None:
-        raise TypeError("metaclasses are not available")
-
-    def __class_getitem__(cls, item: Any) -> Any:
-        return GenericAlias(cls, item)
-
-
-class TooMuchPrintedError(BaseException):
-    """A program has printed more than it may; no ``except Exception`` of its own catches this."""
-
-
-class Printed(io.StringIO):
-    """A stream that keeps what is printed up to a limit. Past it text is lost, or the program ends if ``strict``."""
-
-    def __init__(self, max_chars: int, strict: bool) -> None:
-        super().__init__()
-        self._room = max_chars
-        self._strict = strict
-
-    def write(self, text: str, /) -> int:
-        """Keep ``text`` while there is room for it."""
-        size = str.__len__(text)
-        self._room -= size
-        if self._room >= 0:
-            super().write(text)
-        elif self._strict:
-            raise TooMuchPrintedError
-        return size
+    __class_getitem__ = classmethod(GenericAlias)
 
 
 _BUILTINS: dict[str, Any] = {
@@ -234,6 +173,7 @@ _BUILTINS: dict[str, Any] = {
     "__build_class__": builtins.__build_class__,
     "__import__": _import,
     "__name__": "builtins",
+    "input": _input,
     "getattr": _getattr,
     "setattr": _setattr,
     "hasattr": _hasattr,

@@ -29,7 +29,7 @@ from typing import Any, Self
 
 from azr.executor import literals
 from azr.executor.jobs import Execution, Job, Script, Verdict
-from azr.executor.messages import VERDICTS, Message, Result, receive, send
+from azr.executor.messages import Message, Result, receive, send
 from azr.executor.policy import IMPORTS
 
 HASH_SEEDS = ("1", "2", "3", "4")
@@ -81,7 +81,7 @@ class Member:
         try:
             self._socket.settimeout(patience)
             self.report = self.report or receive(self._file)
-            send(self._file, [tuple(message) for message in messages])
+            send(self._file, messages)
             return [Result(*result) for result in receive(self._file)]
         except (OSError, EOFError):
             if self.report:
@@ -176,10 +176,6 @@ class Executor:
         """Run one job or script."""
         return self.run_many([job])[0]
 
-    def run_script(self, program: str, tests: str = "", stdin: str = "") -> Execution:
-        """Run ``program`` from top to bottom, then the trusted text ``tests`` in its namespace: see ``Script``."""
-        return self.run(Script(program, tests, stdin))
-
     def run_many(self, jobs: Sequence[Job | Script]) -> list[Execution]:
         """Run many; results in the order of ``jobs``. Equal jobs run once."""
         with self._lock:
@@ -265,14 +261,13 @@ class _Run:
 
     def message(self) -> Message:
         """What a worker must know."""
-        job = self.job
-        if self.is_job:
-            return Message(job.program, job.entry, job.input, "", "", self.company)
-        return Message(job.program, None, "", job.tests, job.stdin, self.company)
+        if isinstance(self.job, Job):
+            return Message(self.job.program, self.job.input, "", self.company)
+        return Message(self.job.program, None, self.job.tests, self.company)
 
     def take(self, result: Result) -> None:
         """Take in one result; without an execution then, there is another run to do, in another lane."""
-        verdict, text = VERDICTS[result.code], result.text
+        verdict, text = Verdict(result.verdict), result.text
         if verdict is Verdict.OK and self.is_job and not result.company and not literals.same_literal(text, text):
             verdict, text = Verdict.KILLED, "forged result"
         first = self.lane == 0

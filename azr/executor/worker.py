@@ -24,15 +24,13 @@ from typing import Any, NamedTuple, NoReturn
 
 from azr.executor import company, literals, namespace, policy, sandbox
 from azr.executor.jobs import Verdict
-from azr.executor.messages import ALONE, VERDICTS, Message, Result, pack, receive, send, unpack
+from azr.executor.messages import ALONE, Message, Result, line, read_lines, receive, send
 
 COMPANY_SECONDS = 0.1
 """CPU time that a program may take in company; whoever needs more gets a process and the whole limit."""
-_STARVED = Result(ALONE, "starved")
-"""Lack of memory or stack may be the fault of those before it, and this process has seen enough."""
 
 Outcome = tuple[Verdict, str]
-"""A verdict with the literal, the printed text or the detail."""
+"""A verdict with the literal or the detail."""
 
 
 def main() -> None:
@@ -50,8 +48,7 @@ def main() -> None:
     gc.freeze()  # nothing here is garbage, and a collector that looks at it would make children copy every page
     with contextlib.suppress(EOFError, OSError):
         while True:
-            messages = [Message(*job) for job in receive(requests)]
-            send(answers, [tuple(r) for r in run_batch(messages, config, lock)])
+            send(answers, run_batch([Message(*message) for message in receive(requests)], config, lock))
     os._exit(0)
 
 
@@ -72,12 +69,12 @@ def run_batch(messages: list[Message], config: dict[str, Any], lock: sandbox.Loc
     results = [Result(ALONE)] * len(messages)
     rest = [i for i, message in enumerate(messages) if message.company is not False]
     while rest:
-        found, status = fork([messages[i] for i in rest], False, config, lock)
+        found, _ = fork([messages[i] for i in rest], False, config, lock)
         for i, result in zip(rest, found, strict=False):
             results[i] = result
-        rest = rest[len(found) + (status != 0 or not found) :]
+        rest = rest[len(found) + 1 :]
     for i, message in enumerate(messages):
-        if results[i].code == ALONE:
+        if results[i].verdict == ALONE:
             found, status = fork([message], True, config, lock)
             results[i] = found[0] if found else fate(status)
     return results
@@ -110,27 +107,18 @@ def fork(
             chunk = os.read(reading, 1 << 16) if ready else b""
             if not chunk:
                 break
-            found, data = unpack(data + chunk, not alone, 4 * config["max_output_chars"] + 400)
+            found, data = read_lines(data + chunk, not alone, 12 * config["max_output_chars"] + 400)
             results += found
+    late = time.monotonic() >= deadline
     os.close(reading)
-    return results[: len(messages)], _end(pid, len(results) >= len(messages), deadline)
-
-
-def _end(pid: int, finished: bool, deadline: float) -> int | None:
-    """Make sure that a child is gone: its wait status, or None where its time was up before it ended."""
-    ended, status = 0, 0
-    while not (finished or ended) and time.monotonic() < deadline:
-        time.sleep(0.0002)
-        ended, status = os.waitpid(pid, os.WNOHANG)
-    if not ended:
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
+    os.kill(pid, signal.SIGKILL)  # which changes nothing for one that has come to its end
+    status = os.waitpid(pid, 0)[1]
     if os.getpid() == 1:  # of its own PID namespace: nobody else is in it, or should be
         with contextlib.suppress(OSError):
             os.kill(-1, signal.SIGKILL)
             while os.waitpid(-1, 0):
                 pass
-    return status if finished or ended else None
+    return results[: len(messages)], None if late else status
 
 
 def fate(status: int | None) -> Result:
@@ -145,7 +133,7 @@ def fate(status: int | None) -> Result:
             verdict, detail = Verdict.KILLED, signal.strsignal(number) or f"signal {number}"
     else:
         verdict, detail = Verdict.KILLED, f"exit status {os.WEXITSTATUS(status)}"
-    return Result(VERDICTS.index(verdict), detail, company=False)
+    return Result(verdict, detail, company=False)
 
 
 class Program(NamedTuple):
@@ -166,26 +154,20 @@ def run_all(messages: list[Message], alone: bool, config: dict[str, Any], lock: 
     namespace.connect()
     for message in messages:
         signal.setitimer(signal.ITIMER_PROF, limit)
-        result = _answer(message, alone, config)
-        data = pack(result)
-        while data:
-            data = data[os.write(writing, data) :]
-        if result == _STARVED:
-            break
+        os.write(writing, line(_answer(message, alone, config)))
     os._exit(0)
 
 
 def _answer(message: Message, alone: bool, config: dict[str, Any]) -> Result:
-    program = load(message.program, message.entry is None, message.company, frozenset(config["imports"]))
+    program = load(message.program, message.input is None, message.company, frozenset(config["imports"]))
     if not isinstance(program, Program):
-        verdict, text = program
-        return Result(VERDICTS.index(verdict), text)
+        return Result(*program)
     if not alone and not program.company:
         return Result(ALONE)
-    verdict, text = (call if message.entry is not None else run_script)(program.code, message, config)
+    verdict, text = run(program.code, message, config)
     if not alone and (verdict is Verdict.OUT_OF_MEMORY or text == "RecursionError"):
-        return _STARVED
-    return Result(VERDICTS.index(verdict), text, program.order)
+        os._exit(1)  # it may be the fault of those before it, and this process has seen enough
+    return Result(verdict, text, program.order)
 
 
 @functools.cache
@@ -205,53 +187,29 @@ def load(text: str, script: bool, known: bool | None, imports: frozenset[str]) -
         return Verdict.SYNTAX_ERROR, type(error).__name__
 
 
-def call(code: CodeType, message: Message, config: dict[str, Any]) -> Outcome:
-    """Run a program and call its function on the literal arguments."""
+def run(code: CodeType, message: Message, config: dict[str, Any]) -> Outcome:
+    """Run a program, then call its function on the literal arguments, or run the trusted tests in its namespace."""
     try:
-        arguments = literals.parse_arguments(message.input)
+        arguments = literals.parse_arguments(message.input or "")
     except ValueError:
         return Verdict.BAD_INPUT, ""
     space = namespace.fresh_globals()
     try:
+        if message.input is None:
+            namespace.allow_eval(frozenset(config["imports"]))
+            exec(code, space)
+            space["__builtins__"] = vars(builtins)  # the program's own functions keep those they were made with
+            exec(compile(message.tests, "<tests>", "exec", dont_inherit=True), space)
+            return Verdict.OK, ""
         exec(code, space)
-        if message.entry not in space:
-            return Verdict.REJECTED, f"no function {message.entry}"
-        return Verdict.OK, literals.literal_text(space[message.entry](*arguments), config["max_output_chars"])
+        if "f" not in space:
+            return Verdict.REJECTED, "no function f"
+        return Verdict.OK, literals.literal_text(space["f"](*arguments), config["max_output_chars"])
     except literals.TooLargeError:
         return Verdict.OUTPUT_TOO_LARGE, ""
     except literals.NotALiteralError as error:
         return Verdict.NOT_A_LITERAL, str(error)
-    except BaseException as error:
-        return _raised(error)
-
-
-def run_script(code: CodeType, message: Message, config: dict[str, Any]) -> Outcome:
-    """Run a program from top to bottom, then the trusted tests in its namespace.
-
-    Without tests it is the main program, and what it prints is its result. With tests it is a module under test: what
-    it does under ``if __name__ == "__main__"`` does not run, and what it prints decides nothing.
-    """
-    printed = namespace.connect(message.stdin, config["max_output_chars"], strict=not message.tests)
-    namespace.allow_eval(frozenset(config["imports"]))
-    space = namespace.fresh_globals("program" if message.tests else "__main__")
-    try:
-        exec(code, space)
-        if message.tests:
-            # Tests are trusted; the program's own functions keep the builtins that they were made with.
-            space["__builtins__"] = vars(builtins)
-            exec(compile(message.tests, "<tests>", "exec", dont_inherit=True), space)
-    except SystemExit as error:
-        if error.code not in (None, 0) or message.tests:
-            return Verdict.EXCEPTION, "SystemExit"
-    except namespace.TooMuchPrintedError:
-        return Verdict.OUTPUT_TOO_LARGE, ""
-    except BaseException as error:
-        return _raised(error)
-    return Verdict.OK, printed.getvalue()
-
-
-def _raised(error: BaseException) -> Outcome:
-    kind = type(error)
-    if issubclass(kind, MemoryError):
+    except MemoryError:
         return Verdict.OUT_OF_MEMORY, ""
-    return Verdict.EXCEPTION, type.__dict__["__name__"].__get__(kind)[:80]
+    except BaseException as error:
+        return Verdict.EXCEPTION, type.__dict__["__name__"].__get__(type(error))[:80]

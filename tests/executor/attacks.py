@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from azr.executor import Execution, Executor, Job, Verdict, sandbox_layers
+from azr.executor import Execution, Executor, Job, Script, Verdict, sandbox_layers
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="this layer exists on Linux only")
 
@@ -26,7 +26,7 @@ def needs(*names: str) -> None:
 
 def attack(executor: Executor, code: str) -> Execution:
     """Run ``code`` where the policy does not look and all builtins are there: only the walls are left."""
-    return executor.run_script("", tests=code)
+    return executor.run(Script("", tests=code))
 
 
 def still_works(executor: Executor) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import encodings.aliases
 import io
 import sys
 from contextlib import redirect_stderr, redirect_stdout
@@ -64,8 +63,8 @@ sys: print(1, file=sys.stderr), sys.stdout.write('more'), print('x', flush=True)
 sys: sys.maxunicode, sys.getsizeof([]), sys.version_info[:2], sys.platform, sys.exc_info()[0]
 math: '\N{GREEK SMALL LETTER ALPHA}', 'ǆ'.title() + 'ß'.casefold(), f'{12345:>10,}', 'é'.encode('idna')
 math: 'a'.encode('nope')
-math: isinstance(int, type), isinstance(5, type), isinstance(5, (type, int)), issubclass(type, object), callable(type)
-math: type(int) is type, type(type) is type, type(5) is int, str(type), type(5).__name__, str(type[int])
+math: isinstance(int, type), isinstance(5, type), isinstance(5, (type, int)), callable(type)
+math: type(int) is type, type(type) is type, type(5) is int, type(5).__name__
 math: hasattr(5, 'real'), hasattr(5, 'foo'), hasattr([], '__iter__'), hasattr(5, '__foo__')
 math: getattr(5, 'foo', 7), getattr(5, '__foo__', None), getattr([1], '__len__')()
 math: getattr(5, 'foo')
@@ -111,8 +110,8 @@ def f():
             matched, D(a=1), isinstance(Goer(), Goes), isinstance(3, Goes), str(Color.R), [c.name for c in Color],
             K().p, A(1) < A(2), str(Optional[int]), str(collections.namedtuple("P", "x y")(1, 2)))
 """
-CODECS = f"""
-NAMES = {sorted({*encodings.aliases.aliases.values(), "idna", "punycode", "utf-8-sig", "cp437", "nope", "rot13"})!r}
+CODECS = """
+NAMES = "ascii latin-1 utf-8 utf-8-sig utf-16 utf-32 utf-7 cp1252 cp437 idna punycode hex rot13 nope".split()
 def tried(function, *given):
     try: return function(*given)
     except Exception as error: return type(error).__name__
@@ -184,12 +183,6 @@ def test_output_and_the_main_guard_decide_nothing_under_tests(wide, program):
     assert wide.run(Script(program, tests="for n in range(200): assert triple(n) == 3 * n")).ok
     wrong = program.replace("3 *", "4 *").replace("'k': 3", "'k': 4")
     assert outcome(wide.run(Script(wrong, tests="assert triple(2) == 6"))) == (Verdict.EXCEPTION, "AssertionError")
-
-
-def test_a_main_program_runs_its_guard_reads_and_prints(executor):
-    main = TRIPLE + GUARD + "print(triple(int(input('n = '))))"
-    assert executor.run(Script(main, stdin="7\n")).output == "n = 21\n"
-    assert outcome(executor.run(Script(main))) == (Verdict.EXCEPTION, "EOFError")
 
 
 @pytest.mark.parametrize(
