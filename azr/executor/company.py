@@ -10,8 +10,8 @@ A fork costs several times what a short program does, so such programs share one
 say what is listed here. It leaves no trace because it changes nothing but objects of its own: no classes, no assignment
 to attributes, no module but some functions of a few, no handler that could catch a lack of memory or stack. It finds no
 trace because it never holds a value whose text is an address, nor puts one in a set whose hash is: functions, methods
-and iterators occur only where they are called or used up at once, and there is no ``is`` between values. Everything
-else gets a process of its own, which costs time and nothing more.
+and iterators occur only where they are called or used up at once. Everything else gets a process of its own, which
+costs time and nothing more.
 
 Left out: any attempt to follow values; a NaN that comes of an overflow and is put in a set is not seen.
 """
@@ -58,11 +58,16 @@ _MODULES = {
     "re": words("escape findall split sub subn"),
 }
 """Modules whose functions keep nothing that could be told from outside."""
+_ATTRIBUTES = _METHODS.union(*_MODULES.values())
+_NUMBERS = words("e inf pi tau")
+"""Attributes that are neither functions nor methods."""
 
-_TAKE_FUNCTION = words("map filter")
-_TAKE_KEY = words("sorted min max sort")
-_USE_UP = words("all any bytes dict enumerate frozenset iter list max min next reversed set sorted sum tuple")
-_USE_UP_ALL = words("zip extend fromkeys join update intersection union difference")
+_USE_UP_ALL = words("filter map zip")
+_USE_UP = _USE_UP_ALL | words(
+    """all any bytes dict difference enumerate extend frozenset fromkeys intersection iter join list max min next
+    reversed set sort sorted sum tuple union update"""
+)
+"""Functions and methods that keep no hold of their (first) argument, and call what is given as ``key``."""
 _SETS = words("frozenset hash set")
 _VIEWS = words("items keys")
 _OPERATORS = (ast.BitAnd, ast.BitOr, ast.BitXor, ast.Sub)
@@ -88,43 +93,29 @@ def may_share(nodes: list[ast.AST]) -> bool:
     bound |= {node.arg for node in nodes if type(node) is ast.arg}
     bound |= {node.name for node in nodes if type(node) is ast.ExceptHandler and node.name}
     functions = {node.name for node in nodes if type(node) is ast.FunctionDef}
-    modules = {a.asname or a.name: a.name for node in nodes if type(node) is ast.Import for a in node.names}
     # A name with two meanings would make the checks below look at the wrong thing.
-    if (names | bound | functions) & _OTHERS or (bound | functions) & (modules.keys() | _CAUGHT | _ITERATORS):
+    if (names | bound | functions) & _OTHERS or (bound | functions) & (_CAUGHT | _ITERATORS) or bound & functions:
         return False
-    if bound & functions or (depends_on_order(nodes) and names & _HASHED_BY_ADDRESS):
+    if depends_on_order(nodes) and names & _HASHED_BY_ADDRESS:
         return False
-    called: set[ast.AST] = set()  # where functions and methods may stand, and iterators' names
-    taken: set[ast.AST] = set()  # where functions and methods may stand
-    used_up: set[ast.AST] = set()  # where iterators may stand
-    qualifiers: set[ast.AST] = set()  # where modules may stand
+    called: set[ast.AST] = set()
+    used_up: set[ast.AST] = set()
     for node in nodes:  # parents first: they say what may stand below them
         match node:
             case ast.Name(id=name):
-                if name in _ITERATORS or name in functions:
-                    fits = node in called or (name in functions and node in taken)
-                else:
-                    fits = name not in modules or node in qualifiers
-            case ast.Attribute(value=ast.Name(id=name)) if name in modules:
-                qualifiers.add(node.value)
-                fits = node.attr in _MODULES.get(modules[name], ()) and type(node.ctx) is ast.Load
+                fits = node in called or not (name in _ITERATORS or (name in functions and node not in used_up))
             case ast.Attribute(attr=name):
-                fits = name in _METHODS and (node in called or node in taken)
+                fits = name in _NUMBERS or (name in _ATTRIBUTES and (node in called or node in used_up))
+                fits = fits and type(node.ctx) is ast.Load
             case ast.Call(func=function, args=arguments, keywords=keywords):
                 called.add(function)
                 name = getattr(function, "attr", getattr(function, "id", ""))
-                if name in bound or name in functions:
-                    name = ""
-                if name in _TAKE_FUNCTION:
-                    taken.update(arguments[:1])
-                    used_up.update(arguments[1:])
-                elif name in _USE_UP_ALL or name in _USE_UP:
+                if name in _USE_UP and name not in bound and name not in functions:
                     used_up.update(arguments if name in _USE_UP_ALL else arguments[:1])
-                if name in _TAKE_KEY:
-                    taken.update(keyword.value for keyword in keywords if keyword.arg == "key")
+                    used_up.update(keyword.value for keyword in keywords if keyword.arg == "key")
                 fits = name not in _ITERATORS or node in used_up
             case ast.Lambda():
-                fits = node in called or node in taken
+                fits = node in called or node in used_up
             case ast.GeneratorExp():
                 fits = node in used_up
             case ast.For(iter=used) | ast.comprehension(iter=used) | ast.Starred(value=used):
@@ -133,9 +124,6 @@ def may_share(nodes: list[ast.AST]) -> bool:
             case ast.ExceptHandler(type=kind):
                 kinds = kind.elts if isinstance(kind, ast.Tuple) else [kind]
                 fits = all(isinstance(kind, ast.Name) and kind.id in _CAUGHT for kind in kinds)
-            case ast.Compare(ops=operators, comparators=[*_, right]):  # None, True and False are no traces
-                constant = len(operators) == 1 and type(getattr(right, "value", 0)) in (bool, type(None))
-                fits = constant or not any(isinstance(operator, ast.Is | ast.IsNot) for operator in operators)
             case ast.FunctionDef(decorator_list=[_, *_]) | ast.Try(finalbody=[_, *_]):
                 fits = False
             case ast.Import(names=aliases):
