@@ -51,7 +51,7 @@ azr = u.find_spec("azr")
 there = azr and azr.origin and pathlib.Path(azr.origin).resolve() == pathlib.Path("azr/__init__.py").resolve()
 sys.exit(not (there and all(map(u.find_spec, sys.argv[1:]))))'
 needed=(trl papermill)
-[ $task = run ] || needed+=(pytest hypothesis)
+[ $task = run ] || needed+=(pytest hypothesis xdist)
 chosen=
 newest=
 for python in python3 python python3.14 python3.13 python3.12 python3.11 .venv/bin/python; do
@@ -87,6 +87,6 @@ fi
 
 case $task in
     run) exec "$chosen" -m azr run --profile "$profile" ${options[@]+"${options[@]}"} ;;
-    test) exec "$chosen" -m pytest ;;
+    test) exec "$chosen" -m pytest -n auto --dist worksteal ;;
     slow) exec "$chosen" -m pytest -m slow ;;
 esac
