@@ -18,7 +18,10 @@ import symtable
 import textwrap
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
+
+import yaml
 
 from azr.executor import Executor, Script, Verdict
 from azr.problems.base import Graded, Problem
@@ -26,50 +29,8 @@ from azr.prompts.base import PromptStyle
 from azr.prompts.fences import blocks
 from azr.prompts.parsing import parse
 
-_ASSERTION = """
-from collections import Counter, OrderedDict, defaultdict, deque
-_types = (int, float, complex, bool, str, bytes, bytearray, range, type(None))
-_lists = (list, tuple, set, frozenset, deque)
-_dicts = (dict, Counter, OrderedDict, defaultdict)
-def is_plain(value):
-    kind = type(value)
-    if kind in _dicts:
-        return all([is_plain(key) and is_plain(item) for key, item in value.items()])
-    return kind in _types or (kind in _lists and all([is_plain(item) for item in value]))
-def is_floats(value):
-    return type(value) is float or (type(value) in (list, tuple) and all([type(item) is float for item in value]))
-def is_close(out, exp, atol):
-    if type(exp) in (list, tuple):
-        return type(out) in (list, tuple) and len(out) == len(exp) and all(map(is_close, out, exp, [atol] * len(exp)))
-    if type(out) not in (int, float, bool, complex) or type(exp) not in (int, float, bool, complex):
-        return False
-    return out == exp or (out != out and exp != exp) or abs(out - exp) <= atol + 1e-7 * abs(exp)
-def assertion(out, exp, atol):
-    assert is_plain(out), "a value of a type of its own"
-    if out == exp:
-        return
-    atol = atol or (1e-6 if is_floats(exp) else 0)
-    assert atol and is_close(out, exp, atol)
-"""
-_SETS = "assertion(set(out), set(exp), atol)"
-_FOUND = "assert out == (exp is not None) if type(out) is bool else (out is not None) == (exp is not None)"
-_ORACLES = {
-    "find_zero": "assert abs(sum([c * out**i for i, c in enumerate(inp[0])])) <= (atol or 1e-4)",  # HumanEval/32
-    "are_equivalent": "assert is_plain(out)",  # Mbpp/164: EvalPlus takes any answer
-    "sum_div": "out == 0 or assertion(out, exp, atol)",  # Mbpp/295: the number itself may count as a divisor or not
-    "similar_elements": _SETS,  # from here on: the order is free
-    "find_char_long": _SETS,
-    "common_in_nested_lists": _SETS,
-    "extract_singly": _SETS,
-    "larg_nnum": _SETS,
-    "intersection_array": _SETS,
-    "find_dissimilar": _SETS,
-    "Diff": _SETS,
-    "check_str": _FOUND,  # from here on: the reference answers by a match or None, and a truth value will do
-    "text_match_three": _FOUND,
-    "text_starta_endb": _FOUND,
-}
-"""EvalPlus's oracles for single problems, by entry function: how ``out`` is compared with ``exp``."""
+_DATA = yaml.safe_load(Path(__file__).with_name("evalplus.yaml").read_text(encoding="utf-8"))
+_ASSERTION, _ORACLES = _DATA["assertion"], _DATA["oracles"]
 
 
 def read_evalplus(row: Mapping[str, Any], index: int) -> list[Problem]:

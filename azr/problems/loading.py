@@ -5,7 +5,7 @@
     problem_set = load_problems("my_questions.jsonl")            # {"question": ..., "answer": ...} a line
 
 A file's rows are told by their columns (``FORMS``); a row that cannot be used is named by its line and left out. Hub
-data sets are named here and nowhere else. Left out: their revisions (pin one by a local file).
+data sets are named in ``benchmarks.yaml``. Left out: their revisions (pin one by a local file).
 """
 
 from __future__ import annotations
@@ -13,35 +13,38 @@ from __future__ import annotations
 import json
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
+
+import yaml
 
 from azr.errors import UserError
 from azr.executor import Executor
 from azr.executor.policy import IMPORTS
+from azr.problems import evalplus, mathematics, tasks
 from azr.problems.base import Graded, Problem
-from azr.problems.evalplus import grade_evalplus, read_evalplus
-from azr.problems.mathematics import grade_mathematics, read_mathematics
-from azr.problems.tasks import (
-    grade_arithmetic,
-    grade_execution,
-    grade_tasks,
-    read_execution,
-    read_own,
-    read_seed,
-    run_anew,
-    world_problems,
-)
 from azr.prompts.base import PromptStyle
 
+Reader = Callable[[Mapping[str, Any], int], list[Problem]]
+"""(row, its index from 0) -> its problems; raises ValueError with the reason where the row cannot be used."""
+FORMS: dict[str, tuple[tuple[str, ...], Reader]] = {
+    "task": (("type", "program", "inputs", "outputs", "message"), tasks.read_own),
+    "seeds": (("snippet", "input|inputs", "output|outputs"), tasks.read_seed),
+    "evalplus": (("task_id", "prompt", "canonical_solution|code", "test|base_input"), evalplus.read_evalplus),
+    "execution": (("code", "input", "output"), tasks.read_execution),
+    "mathematics": (("problem|question", "answer|final_answer|solution"), mathematics.read_mathematics),
+}
+"""The columns by which a kind of row is told (``a|b``: either), and who reads it."""
 GRADERS: dict[str, Callable[[Sequence[tuple[Problem, str]], PromptStyle, Executor], list[Graded]]] = {
-    "task": grade_tasks,
-    "execution": grade_execution,
-    "arithmetic": grade_arithmetic,
-    "evalplus": grade_evalplus,
-    "mathematics": grade_mathematics,
+    "task": tasks.grade_tasks,
+    "seeds": tasks.grade_tasks,
+    "evalplus": evalplus.grade_evalplus,
+    "execution": tasks.grade_execution,
+    "mathematics": mathematics.grade_mathematics,
+    "arithmetic": tasks.grade_arithmetic,
 }
 _MORE = {"datetime", "hashlib", "json", "random"}
 LIMITS: dict[str, dict[str, Any]] = {
@@ -50,39 +53,7 @@ LIMITS: dict[str, dict[str, Any]] = {
 }
 """By grader, what programs may take where it is not the executor's own: CruxEval's 3 seconds, and room for all tests
 of a program together."""
-
-
-class Form(NamedTuple):
-    """The columns by which a kind of row is told (``a|b``: either), who reads it, and who grades."""
-
-    columns: tuple[str, ...]
-    read: Callable[[Mapping[str, Any], int], list[Problem]]
-    """(row, its index from 0) -> its problems; raises ValueError with the reason where the row cannot be used."""
-    grader: str
-
-
-FORMS = {
-    "self-play": Form(("type", "program", "inputs", "outputs", "message"), read_own, "task"),
-    "seeds": Form(("snippet", "input|inputs", "output|outputs"), read_seed, "task"),
-    "evalplus": Form(("task_id", "prompt", "canonical_solution|code", "test|base_input"), read_evalplus, "evalplus"),
-    "execution": Form(("code", "input", "output"), read_execution, "execution"),
-    "mathematics": Form(("problem|question", "answer|final_answer|solution"), read_mathematics, "mathematics"),
-}
-HUB: dict[str, tuple[str, str, str | None, str]] = {
-    "humaneval_plus": ("evalplus", "evalplus/humanevalplus", None, "test"),
-    "mbpp_plus": ("evalplus", "evalplus/mbppplus", None, "test"),
-    "cruxeval": ("execution", "cruxeval-org/cruxeval", None, "test"),
-    "livecodebench": ("execution", "livecodebench/execution-v2", None, "test"),
-    "math500": ("mathematics", "HuggingFaceH4/MATH-500", None, "test"),
-    "aime24": ("mathematics", "HuggingFaceH4/aime_2024", None, "train"),
-    "aime25": ("mathematics", "math-ai/aime25", None, "test"),
-    "amc23": ("mathematics", "math-ai/amc23", None, "test"),
-    "minerva": ("mathematics", "math-ai/minervamath", None, "test"),
-    "olympiadbench": ("mathematics", "Hothan/OlympiadBench", "OE_TO_maths_en_COMP", "train"),
-    "gsm8k": ("mathematics", "openai/gsm8k", "main", "train"),
-    "math": ("mathematics", "DigitalLearningGmbH/MATH-lighteval", None, "train"),
-}
-"""name -> form, data set on the hub, its configuration, its split."""
+HUB: dict[str, dict[str, Any]] = yaml.safe_load(Path(__file__).with_name("benchmarks.yaml").read_text(encoding="utf-8"))
 WORLD = ("world/train", "world/validation", "world/tuning", "world/test", "world/arithmetic")
 NAMES = (*WORLD, *HUB)
 WORLD_SIZE = 64
@@ -127,78 +98,72 @@ def load_problems(name: str, limit: int | None = None, path: Path | None = None)
     holds no usable row, and a hub that cannot be reached.
     """
     if name in WORLD and path is None:
-        problems = world_problems(name.removeprefix("world/"), limit or WORLD_SIZE)
+        problems = tasks.world_problems(name.removeprefix("world/"), limit or WORLD_SIZE)
         return ProblemSet(name, tuple(problems), "arithmetic" if name == "world/arithmetic" else "task")
     if path is None and name not in HUB:
         path, name = Path(name), Path(name).stem
     rows = _hub_rows(name) if path is None else _file_rows(path)
-    wanted = HUB[name][0] if name in HUB else ""
-    form = next((form for form in FORMS if wanted in ("", form) and _has_columns(rows, FORMS[form])), None)
+    wanted = [HUB[name]["form"]] if name in HUB else list(FORMS)
+    form = next((form for form in wanted if _has_columns(rows, FORMS[form][0])), None)
     if form is None:
-        columns = ", ".join(FORMS[wanted or "mathematics"].columns)
+        columns = ", ".join(FORMS[wanted[-1]][0])
         raise UserError(f"{path or name} holds no usable row: it needs the columns {columns} (docs/benchmarks.md).")
-    problems, broken = _read(FORMS[form], name, rows)
+    problems, broken = _read(FORMS[form][1], name, rows)
     if form == "seeds":
-        problems, fallen = run_anew(problems)
+        problems, fallen = tasks.run_anew(problems)
         broken += fallen
     if not problems:
-        raise UserError(
-            f"{path or name} holds no usable problem ({broken[0]}): see docs/benchmarks.md for its columns."
-        )
+        raise UserError(f"{path or name} holds no usable problem ({broken[0]}): its columns are in docs/benchmarks.md.")
     if broken:
         more = "; and more" if len(broken) > 5 else ""
         warnings.warn(f"{path or name}: {len(broken)} left out: {'; '.join(broken[:5])}{more}", stacklevel=2)
-    groups: dict[str, list[Problem]] = {}
-    for problem in problems:
-        groups.setdefault(problem.group, []).append(problem)
-    chosen = [problem for own in groups.values() for problem in own[:limit]]
-    return ProblemSet(name, tuple(chosen), FORMS[form].grader)
+    chosen = []
+    for group in dict.fromkeys(problem.group for problem in problems):
+        chosen += [problem for problem in problems if problem.group == group][:limit]
+    return ProblemSet(name, tuple(chosen), form)
 
 
-def _file_rows(path: Path) -> list[Any]:
-    """The rows by line; None where a line is no JSON."""
+def _file_rows(path: Path) -> dict[int, Any]:
+    """The rows by line, from 0; None where a line is no JSON."""
     try:
         lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
     except OSError as error:
         names = ", ".join(NAMES)
         raise UserError(f"{path} is no file ({error.strerror}): give a JSONL file, or one of {names}.") from error
-    rows = []
-    for line in lines:
-        try:
-            rows.append(json.loads(line))
-        except ValueError:
-            rows.append(None if line.strip() else "")
+    rows: dict[int, Any] = {}
+    for number, line in enumerate(lines):
+        if line.strip():
+            rows[number] = None
+            with suppress(ValueError):
+                rows[number] = json.loads(line)
     return rows
 
 
-def _hub_rows(name: str) -> list[Any]:
+def _hub_rows(name: str) -> dict[int, Any]:
     import datasets  # takes seconds
 
-    _, data_set, configuration, split = HUB[name]
     try:
-        return list(datasets.load_dataset(data_set, configuration, split=split))
+        return dict(enumerate(datasets.load_dataset(**HUB[name]["hub"])))
     except Exception as error:  # the hub's client raises a dozen kinds, from no network to no permission
-        kind = type(error).__name__
+        source, kind = HUB[name]["hub"]["path"], type(error).__name__
         raise UserError(
-            f"{name} could not be had from the hub ({data_set}: {kind}): connect, or give its rows as a JSONL file."
+            f"{name} could not be had from the hub ({source}: {kind}): connect, or give its rows as a JSONL file."
         ) from error
 
 
-def _has_columns(rows: Sequence[Any], form: Form) -> bool:
-    row = next((row for row in rows if isinstance(row, Mapping)), {})
-    return all(any(row.get(name) is not None for name in column.split("|")) for column in form.columns)
+def _has_columns(rows: Mapping[int, Any], columns: Sequence[str]) -> bool:
+    row = next((row for row in rows.values() if isinstance(row, Mapping)), {})
+    return all(any(row.get(name) is not None for name in column.split("|")) for column in columns)
 
 
-def _read(form: Form, name: str, rows: Iterable[Any]) -> tuple[list[Problem], list[str]]:
+def _read(reader: Reader, name: str, rows: Mapping[int, Any]) -> tuple[list[Problem], list[str]]:
     """The problems of the rows, and what is wrong with those that hold none."""
     problems: list[Problem] = []
     seen: Counter[str] = Counter()
     broken: list[str] = []
-    for index, row in enumerate(rows):
-        if row == "":
-            continue
+    for index, row in rows.items():
         try:
-            read = form.read(row, index)
+            read = reader(row, index)
         except (ValueError, TypeError, KeyError, AttributeError, SyntaxError) as error:
             reason = f"no {error}" if isinstance(error, KeyError) else str(error)
             broken.append(f"line {index + 1}: {reason if isinstance(row, Mapping) else 'not a JSON object'}")

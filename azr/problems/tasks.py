@@ -21,8 +21,6 @@ from azr.prompts.parsing import find_answer, parse, read_arguments, read_literal
 from azr.tasks import Task, TaskType
 from azr.world.problems import arithmetic_problems, problems
 
-TUNING_FROM = 300
-"""The first of the validation problems by which hyperparameters are chosen; no figure shows these."""
 _PAIR = (TaskType.DEDUCTION, TaskType.ABDUCTION)
 _ARITHMETIC = re.compile(r"(?:think [^\n]*\n)?answer (-?\d+)")
 
@@ -30,12 +28,15 @@ _ARITHMETIC = re.compile(r"(?:think [^\n]*\n)?answer (-?\d+)")
 def world_problems(split: str, count: int) -> list[Problem]:
     """``count`` problems of each task type, or arithmetic questions (of the test split) where ``split`` names these."""
     if split == "arithmetic":
-        questions = arithmetic_problems("test", count)
-        return [Problem(q.id, split, q.prompt, gold={"answer": q.answer}, size=q.changes) for q in questions]
-    start = TUNING_FROM if split == "tuning" else 0
-    drawn = [problems("validation" if start else split, kind, start + count)[start:] for kind in TaskType]
+        found = enumerate(arithmetic_problems("test", count))
+        return [
+            Problem(f"test-{split}-{i:04d}", split, q.text, gold={"answer": str(q.answer)}, size=len(q.changes))
+            for i, q in found
+        ]
     return [
-        Problem(p.id, str(p.task.type), task=p.task, values=p.values, size=p.statements) for own in drawn for p in own
+        Problem(f"{split}-{kind}-{i:04d}", str(kind), task=p.task, values=p.values, size=p.statements)
+        for kind in TaskType
+        for i, p in enumerate(problems(split, kind, count))
     ]
 
 
@@ -73,9 +74,8 @@ def read_seed(row: Mapping[str, Any], index: int) -> list[Problem]:
         raise ValueError(program.reason or "the input is no literal")
     outputs, message = ("",) * len(inputs), row.get("message") or ""
     types = (TaskType.INDUCTION,) if "inputs" in row else _PAIR
-    return _problems(
-        str(index), [Task(kind, program.program, tuple(map(str, inputs)), outputs, message) for kind in types]
-    )
+    tasks = [Task(kind, program.program, tuple(map(str, inputs)), outputs, message) for kind in types]
+    return _problems(str(index), tasks)
 
 
 def run_anew(seeds: Sequence[Problem]) -> tuple[list[Problem], list[str]]:

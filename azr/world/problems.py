@@ -15,39 +15,27 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from azr.executor import Executor, Job
 from azr.grading import grade_many
 from azr.prompts.compact import CompactStyle
 from azr.tasks import Task, TaskType
-from azr.world.arithmetic import draw_question
+from azr.world.arithmetic import Question, draw_question
 from azr.world.corpus import draw_task, on_the_way
 from azr.world.grammar import STATEMENT_WEIGHTS, Split
 
 _TRIES = 100  # draws of a size before it counts as used up
 
 
-@dataclass(frozen=True)
-class WorldProblem:
+class WorldProblem(NamedTuple):
     """A task of a problem set; its right response in a style is ``respond(task.type, values, task.answer)``."""
 
-    id: str
     task: Task
-    statements: int
-    """Of the program."""
     values: tuple[str, ...]
     """On the way to the answer, as a solver writes them: backwards for abduction, none for induction."""
-
-
-@dataclass(frozen=True)
-class ArithmeticProblem:
-    """A question of the second domain; ``answer`` is the text after ``answer`` in a right response."""
-
-    id: str
-    prompt: str
-    answer: str
-    changes: int
+    statements: int
+    """Of the program."""
 
 
 def problems(split: Split, task_type: TaskType, count: int) -> list[WorldProblem]:
@@ -66,22 +54,20 @@ def problems(split: Split, task_type: TaskType, count: int) -> list[WorldProblem
             key = (task.program, task.inputs if train else ())
             if key not in found:
                 values = on_the_way(task_type, program.trace(inputs[0])[0])
-                name = f"{split}-{task_type}-{len(found):04d}"
-                found[key] = WorldProblem(name, task, program.statements, values)
+                found[key] = WorldProblem(task, values, program.statements)
                 break
         else:
             sizes.remove(size)
     return list(found.values())
 
 
-def arithmetic_problems(split: Split, count: int) -> list[ArithmeticProblem]:
+def arithmetic_problems(split: Split, count: int) -> list[Question]:
     """The first ``count`` arithmetic questions of a set, no two alike."""
     rng = random.Random(f"{split} arithmetic")
-    found: dict[str, ArithmeticProblem] = {}
+    found: dict[str, Question] = {}
     while len(found) < count:
-        drawn = draw_question(rng, split)
-        name = f"{split}-arithmetic-{len(found):04d}"
-        found.setdefault(drawn.text, ArithmeticProblem(name, drawn.text, str(drawn.answer), len(drawn.changes)))
+        question = draw_question(rng, split)
+        found.setdefault(question.text, question)
     return list(found.values())
 
 
