@@ -1,7 +1,7 @@
 """What pool, worker and child say to one another: a line of JSON each, which harms nobody who reads it.
 
-The pool sends a worker a list of ``Message`` and gets a list of ``Result``. A child sends its worker ``line``s, which
-are read with suspicion (``read_lines``), since hostile code may have written them.
+The pool sends a worker a list of ``Message`` and gets the layers of its sandbox and a list of ``Result``. A child sends
+its worker ``line``s, which are read with suspicion (``read_lines``), since hostile code may have written them.
 """
 
 from __future__ import annotations

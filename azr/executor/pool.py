@@ -19,11 +19,9 @@ import socket
 import subprocess
 import sys
 import threading
-import time
-import weakref
 from collections import deque
 from collections.abc import Collection, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any, Self
 
@@ -50,10 +48,6 @@ _MAX_PROGRAM_CHARS = 200_000
 _BATCH = 64
 
 
-class WorkerDiedError(Exception):
-    """A worker has ended, or does not answer."""
-
-
 class Member:
     """The pool's end of one worker process."""
 
@@ -63,6 +57,7 @@ class Member:
         environment = {key: os.environ[key] for key in ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH") if key in os.environ}
         self.lane = lane
         self.report: dict[str, str] = {}
+        self.batch: list[_Run] = []
         self._socket, theirs = socket.socketpair()
         self._file = self._socket.makefile("rwb")
         with theirs:
@@ -76,48 +71,45 @@ class Member:
                 start_new_session=True,  # Ctrl-C in the terminal is the pool's to handle
             )
 
-    def ask(self, messages: list[Message], patience: float) -> list[Result]:
-        """Have a batch run. Raises WorkerDiedError, and RuntimeError where the worker never came up."""
+    def fileno(self) -> int:
+        """What to wait for."""
+        return self._socket.fileno()
+
+    def begin(self, batch: list[_Run]) -> None:
+        """Have a batch run."""
+        self.batch = batch
+        with contextlib.suppress(OSError):  # a worker that is gone is noticed at the end
+            send(self._file, [run.message() for run in batch])
+
+    def finish(self) -> bool:
+        """Take in the results of the batch; False if the worker has died. RuntimeError where it never came up."""
         try:
-            self._socket.settimeout(patience)
-            self.report = self.report or receive(self._file)
-            send(self._file, messages)
-            return [Result(*result) for result in receive(self._file)]
+            self.report, results = receive(self._file)
         except (OSError, EOFError):
             if self.report:
-                raise WorkerDiedError from None
-        self.process.kill()
-        complaint = self.process.stderr.read().decode(errors="replace").strip().splitlines() or ["no reason given"]
-        raise RuntimeError(f"a worker of the executor did not start: {complaint[-1]}")
+                return False
+            complaint = self.process.communicate()[1].decode(errors="replace").strip() or "no reason given"
+            raise RuntimeError(f"a worker of the executor did not start: {complaint.splitlines()[-1]}") from None
+        for run, result in zip(self.batch, results, strict=True):
+            run.take(Result(*result))
+        return True
 
     def hang_up(self) -> None:
-        """Tell the worker that nothing more will come; whoever waits in ``ask`` hears that it is gone."""
+        """Tell the worker that nothing more will come, so that it stops itself and its child."""
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
 
-    def stop(self, deadline: float) -> None:
-        """Stop the worker and its child. At the end of its input it does so itself; past the deadline it is killed."""
+    def stop(self) -> None:
+        """Wait for the end of the worker, for a second at most."""
         self.hang_up()
         try:
-            self.process.wait(max(0.01, deadline - time.monotonic()))
+            self.process.wait(1.0)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
         for end in (self._file, self._socket, self.process.stderr):
             with contextlib.suppress(OSError):
                 end.close()
-
-
-def stop_all(crew: list[Member], pid: int) -> None:
-    """Stop every member within about a second and empty the list. Only ``pid``, the process that started them, may."""
-    if os.getpid() != pid:  # a forked copy of the pool has no say
-        return
-    deadline = time.monotonic() + 1.0
-    for member in crew:
-        member.hang_up()
-    for member in crew:
-        member.stop(deadline)
-    crew.clear()
 
 
 class Executor:
@@ -156,7 +148,6 @@ class Executor:
         self._pid = os.getpid()
         self._closed = False
         self._crew: list[Member] = []
-        self._finalizer = weakref.finalize(self, stop_all, self._crew, self._pid)
         for lane in (0, 1):
             self._lane(lane)
 
@@ -170,7 +161,8 @@ class Executor:
         """Stop the workers. The executor cannot be used after it."""
         with self._lock:
             self._closed = True
-            self._finalizer()
+            if os.getpid() == self._pid:  # a forked copy has no say
+                self._stop()
 
     def run(self, job: Job | Script) -> Execution:
         """Run one job or script."""
@@ -188,14 +180,15 @@ class Executor:
                 for lane in range(len(HASH_SEEDS)):
                     self._pass(lane, [run for run in runs.values() if run.execution is None])
             except BaseException:
-                stop_all(self._crew, self._pid)  # they may be busy with what nobody awaits; the next call starts anew
+                self._stop()  # they may be busy with what nobody awaits; the next call starts anew
                 raise
         return [runs[job].execution for job in jobs]
 
     def layers(self) -> dict[str, str]:
         """Each layer of the sandbox -> "holds", or why it does not hold on this machine."""
         self.run(Job("def f(): return 0", "", runs=1))
-        return {"policy": "holds", "separate process": "holds", "resource limits": "holds"} | self._crew[0].report
+        report = next(member.report for member in self._crew if member.report)
+        return {"policy": "holds", "separate process": "holds", "resource limits": "holds"} | report
 
     def _lane(self, lane: int) -> list[Member]:
         """The workers of a lane, which are started if need be."""
@@ -203,43 +196,36 @@ class Executor:
             self._crew += [Member(lane, self._config) for _ in range(self.workers if lane < 2 else 1)]
         return [member for member in self._crew if member.lane == lane]
 
+    def _stop(self) -> None:
+        for member in self._crew:
+            member.hang_up()
+        for member in self._crew:
+            member.stop()
+        self._crew.clear()
+
     def _pass(self, lane: int, runs: list[_Run]) -> None:
-        """Do the runs of one lane: a thread a worker hands it batches and takes in what comes back."""
-        if not runs:
-            return
-        waiting, lock, failed = deque(runs), threading.Lock(), threading.Event()
-        patience = 60 + 2 * _BATCH * self._config["wall_seconds"]
-
-        def serve(member: Member) -> None:
-            while True:
-                with lock:  # small batches if little is left
-                    size = min(_BATCH, -(-len(waiting) // (2 * self.workers)))
-                    batch = [waiting.popleft() for _ in range(size)]
-                if not batch:
-                    return
-                try:
-                    results = member.ask([run.message() for run in batch], patience)
-                except WorkerDiedError:
-                    if failed.is_set():
-                        return
-                    member.stop(time.monotonic() + 1.0)
-                    fresh = self._crew[self._crew.index(member)] = Member(lane, self._config)
-                    member = fresh
-                    waiting.extend(run for run in batch if run.outlives())
-                else:
-                    for run, result in zip(batch, results, strict=True):
-                        run.take(result)
-
-        members = self._lane(lane)
-        with ThreadPoolExecutor(len(members)) as threads:
-            try:
-                for served in as_completed([threads.submit(serve, member) for member in members]):
-                    served.result()
-            except BaseException:
-                failed.set()
-                for member in self._crew:
-                    member.hang_up()  # so that no thread waits for an answer
-                raise
+        """Do the runs of one lane: who has nothing to do is handed a batch."""
+        waiting, busy = deque(runs), set()
+        idle = self._lane(lane) if runs else []
+        patience = min(60 + 2 * _BATCH * self._config["wall_seconds"], 1e6)
+        while waiting or busy:
+            while waiting and idle:
+                size = min(_BATCH, -(-len(waiting) // (2 * self.workers)))  # small batches if little is left
+                idle[-1].begin([waiting.popleft() for _ in range(size)])
+                busy.add(idle.pop())
+            ready = wait(busy, patience)
+            if not ready:
+                for member in busy:
+                    member.process.kill()
+            for member in ready:
+                busy.remove(member)
+                if not member.finish():
+                    member.stop()
+                    waiting.extend(run for run in member.batch if run.outlives())
+                    self._crew.remove(member)
+                    member = Member(lane, self._config)
+                    self._crew.append(member)
+                idle.append(member)
 
 
 class _Run:
@@ -248,7 +234,7 @@ class _Run:
     def __init__(self, job: Job | Script) -> None:
         self.job = job
         self.is_job = isinstance(job, Job)
-        self.company: bool | None = None if self.is_job else False
+        self.company = None if self.is_job else False
         self.order = self.is_job and "{" in job.input
         self.lane = 0
         self.deaths = 0

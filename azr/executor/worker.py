@@ -40,15 +40,15 @@ def main() -> None:
     namespace.load_modules(config["imports"])
     warm_up()
     lock = sandbox.Lock(config["memory_mb"], config["cpu_seconds"])
-    report = sandbox.enter()
+    report = sandbox.enter() | lock.report
     os.environ.clear()
     requests, answers = sys.stdin.buffer, sys.stdout.buffer
-    send(answers, report | lock.report)
     gc.disable()
     gc.freeze()  # nothing here is garbage, and a collector that looks at it would make children copy every page
     with contextlib.suppress(EOFError, OSError):
         while True:
-            send(answers, run_batch([Message(*message) for message in receive(requests)], config, lock))
+            messages = [Message(*message) for message in receive(requests)]
+            send(answers, [report, run_batch(messages, config, lock)])
     os._exit(0)
 
 
