@@ -21,8 +21,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from azr.errors import UserError
 from azr.runs import PROFILES, profile_names
 
-Share = Field(ge=0, le=1)
-
 
 class Section(BaseModel):
     """A group of settings: frozen, and without room for a misspelt one."""
