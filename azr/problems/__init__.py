@@ -6,8 +6,7 @@ with problem_set.open_executor() as executor:
 """
 
 from azr.problems.base import Graded, Problem
-from azr.problems.curriculum import resolve_proposals
 from azr.problems.loading import NAMES, ProblemSet, load_problems
-from azr.problems.measuring import evaluate
+from azr.problems.measuring import evaluate, resolve_proposals
 
 __all__ = ["NAMES", "Graded", "Problem", "ProblemSet", "evaluate", "load_problems", "resolve_proposals"]

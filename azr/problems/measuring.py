@@ -1,9 +1,10 @@
 """Measure a model on a problem set: how many of n responses to each problem are right, and how probable a right one is.
 
     frame = evaluate(model, tokenizer, style, executor, problem_set, samples=64, decoding=Decoding(96))
+    frame = resolve_proposals(base, tokenizer, style, executor, run.proposals, 800, 8, Decoding(96), rng)   # RQ2
 
 Sample j of a problem has a random stream of its own, the same for every model (common random numbers), so differences
-between models are paired. Left out: pass@k (``azr.metrics.pass_at_k``), intervals (``azr.tables``).
+between models are paired. Left out: pass@k (``azr.metrics.pass_at_k``), intervals and trends (``azr.tables``).
 """
 
 from __future__ import annotations
@@ -23,15 +24,16 @@ import numpy as np
 import pandas as pd
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from azr.executor import Executor
+from azr.executor import Executor, Job
 from azr.metrics.entropy import answer_entropy
+from azr.metrics.programs import statement_count
 from azr.models.sampling import Completion, Decoding, sample
 from azr.models.scoring import answer_probabilities
 from azr.problems.base import Graded, Problem
 from azr.problems.loading import ProblemSet
 from azr.prompts.base import PromptStyle
 from azr.runs import append_lines, read_lines, write_lines
-from azr.tasks import TaskType
+from azr.tasks import Task, TaskType
 
 Response = tuple[Completion, Graded]
 COLUMNS = (
@@ -180,3 +182,53 @@ def _weights(model: PreTrainedModel) -> int:
     """What tells these weights from others: a checksum over the first of each tensor."""
     first = [parameter.detach().flatten()[:64].float().cpu().numpy().tobytes() for parameter in model.parameters()]
     return zlib.crc32(b"".join(first))
+
+
+def spread(steps: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Which of the observations at ``steps`` [N] to take: ``count`` of them, of each step as many as of any other.
+
+    A step that has fewer gives all it has. Returns sorted indices [min(count, N)].
+
+    >>> spread(np.array([1, 1, 1, 1, 2]), 3, np.random.default_rng(0)).tolist()[-1]
+    4
+    """
+    order = pd.Series(rng.permutation(len(steps)))
+    turn = order.groupby(np.asarray(steps)).rank(method="first")  # how many of its step come before it
+    return np.sort(np.lexsort((order, turn))[:count])
+
+
+def resolve_proposals(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    style: PromptStyle,
+    executor: Executor,
+    proposals: pd.DataFrame,
+    count: int,
+    samples: int,
+    decoding: Decoding,
+    rng: np.random.Generator,
+    **options: Any,
+) -> pd.DataFrame:
+    """Up to ``count`` valid deduction proposals of a run, spread evenly over its steps, each solved ``samples`` times.
+
+    One solver for every arm, seed and step, the base that all runs started from: a trend is the proposals' and not the
+    solver's. ``proposals`` are in order, with step, task_type, program (none where it was not valid) and input; ``rng``
+    chooses among them; the executor runs them for their outputs, too. All else is as of ``evaluate``.
+
+    Returns one row a proposal: problem (its row in ``proposals``), step, program, input, statements, and n, c, p,
+    length and ended as of ``evaluate``.
+    """
+    proposals = proposals.reset_index(drop=True)
+    valid = proposals[(proposals.task_type == TaskType.DEDUCTION) & proposals.program.notna()]
+    frame = valid.iloc[spread(valid.step.to_numpy(), count, rng)][["step", "program", "input"]]
+    frame = frame.assign(statements=frame.program.map(statement_count))
+    outputs = executor.run_many([Job(row.program, row.input) for row in frame.itertuples()])
+    problems = [
+        Problem(str(row.Index), "deduction", task=Task(TaskType.DEDUCTION, row.program, (row.input,), (run.output,)))
+        for row, run in zip(frame.itertuples(), outputs, strict=True)
+        if run.ok
+    ]
+    problem_set = ProblemSet("curriculum", tuple(problems), "task")
+    counts = evaluate(model, tokenizer, style, executor, problem_set, samples, decoding, greedy=False, **options)
+    counts.index = counts.problem.astype(int)
+    return frame.join(counts[["n", "c", "p", "length", "ended"]], how="inner").rename_axis("problem").reset_index()

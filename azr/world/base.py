@@ -23,7 +23,6 @@ from azr.progress import Progress
 from azr.runs import CHECKPOINTS
 from azr.world.corpus import documents
 from azr.world.grammar import MAX_STATEMENTS
-from azr.world.growth import grow
 from azr.world.tokenizer import build_tokenizer
 
 
@@ -71,6 +70,8 @@ RECIPES = {
     ),
 }  # fmt: skip
 _CHUNK = 32  # batches drawn and sorted by length together
+WRITERS = ("o_proj.weight", "down_proj.weight")
+"""What adds to the residual stream: new rows, columns and layers of these begin at zero."""
 
 
 def new_model(recipe: BaseRecipe, vocab_size: int) -> LlamaForCausalLM:
@@ -94,6 +95,26 @@ def new_model(recipe: BaseRecipe, vocab_size: int) -> LlamaForCausalLM:
     if recipe.grown_from:
         grow(LlamaForCausalLM.from_pretrained(CHECKPOINTS / recipe.grown_from, dtype=torch.float32), model)
     return model
+
+
+@torch.no_grad()
+def grow(small: LlamaForCausalLM, large: LlamaForCausalLM) -> None:
+    """Start ``large`` from ``small``, in place, so that at first both compute the same (Net2Net, arXiv 1511.05641).
+
+    The small model's weights take the first places of each tensor. What is new reads through random weights and writes
+    through zeros: training can use it, and nothing has changed yet. Raises ValueError where heads differ in width.
+    """
+    if small.config.head_dim != large.config.head_dim:
+        raise ValueError(f"heads are {small.config.head_dim} and {large.config.head_dim} wide: they must be equal")
+    # A norm divides by the root of a mean square, and the mean is now over more places, the new ones zero.
+    narrower = (small.config.hidden_size / large.config.hidden_size) ** 0.5
+    known = dict(small.named_parameters())
+    for name, weight in large.named_parameters():
+        if name.endswith(WRITERS) or "embed" in name:
+            weight.zero_()
+        if name in known:
+            part = known[name]
+            weight[tuple(map(slice, part.shape))] = part * narrower if part.dim() == 1 else part
 
 
 def batches(recipe: BaseRecipe) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:

@@ -12,9 +12,8 @@ import pytest
 from azr.models.loading import load_model
 from azr.models.sampling import Decoding, sample
 from azr.problems import measuring
-from azr.problems.curriculum import resolve_proposals, spread
 from azr.problems.loading import ProblemSet, load_problems
-from azr.problems.measuring import evaluate
+from azr.problems.measuring import evaluate, resolve_proposals, spread
 from azr.prompts.compact import CompactStyle
 from azr.world.tokenizer import build_tokenizer
 
@@ -70,16 +69,21 @@ def test_the_scored_probability_is_what_the_share_of_right_samples_estimates(mod
     assert ((frame.p > 0.02) & (frame.p < 0.98)).any()  # else this says nothing
 
 
+def test_a_right_answer_that_would_not_fit_behind_its_trace_has_probability_zero(model, executor):
+    problems = [p for p in load_problems("world/arithmetic", 20).problems if p.size == 1 and len(p.gold["answer"]) == 2]
+    asked = (model, TOKENIZER, STYLE, executor, ProblemSet("world/arithmetic", tuple(problems), "arithmetic"), 8)
+    room, none = (evaluate(*asked, Decoding(tokens), greedy=False) for tokens in (4, 3))  # a word, two digits, the end
+    assert (room.p > 0).all()
+    assert (none.p == 0).all()
+
+
 @pytest.mark.parametrize("decoding", [DECODING, replace(DECODING, temperature=0.5)])
 def test_only_where_one_text_is_right_it_is_scored(decoding, model, executor):
     problem_set = load_problems("world/test", 1)
     frame = evaluate(model, TOKENIZER, STYLE, executor, problem_set, 4, decoding)
     assert frame.p.notna().tolist() == [decoding.temperature == 1, False, False]
-    assert (
-        measured(model, executor, problem_set, samples=1, score=False, greedy=False)[["p", "greedy"]]
-        .isna()
-        .all(axis=None)
-    )
+    neither = measured(model, executor, problem_set, samples=1, score=False, greedy=False)
+    assert neither[["p", "greedy"]].isna().all(axis=None)
 
 
 def test_what_is_finished_is_not_measured_again(model, executor, tmp_path, monkeypatch):

@@ -6,8 +6,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from azr.world.base import CHECKPOINTS, RECIPES, BaseRecipe, batches, build, new_model
-from azr.world.growth import grow
+from azr.world.base import CHECKPOINTS, RECIPES, BaseRecipe, batches, build, grow, new_model
 from azr.world.tokenizer import build_tokenizer
 
 RECIPE = BaseRecipe(hidden=32, layers=1, intermediate=32, heads=2, steps=6, batch=4, warmup=2, threads=1)
