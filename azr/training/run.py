@@ -20,6 +20,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+import datasets
 import torch
 import transformers
 from accelerate.utils import gather_object
@@ -163,6 +164,7 @@ def _trainer(
 ) -> Trainer:
     os.environ["TRL_EXPERIMENTAL_SILENCE"] = "1"  # we know that rollout_func is experimental
     warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
+    datasets.disable_progress_bars()
     transformers.set_seed(seed)  # the adapter's initial weights
     model, tokenizer = load_model(profile.model.name, profile.model.weights)
     style, where = load_style(profile.model.prompt_style, tokenizer), (profile, seed, run.folder)

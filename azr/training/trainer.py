@@ -37,6 +37,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, Trai
 from azr.advantages import row_weights, task_relative_advantages
 from azr.config import Profile
 from azr.models.sampling import Completion
+from azr.models.scoring import token_scores
 from azr.selfplay import Generate, StepResult
 from azr.training.lora import fuse
 from azr.training.policy import Policy
@@ -66,24 +67,8 @@ def policy_loss(
 def token_statistics(
     model: nn.Module, completions: Sequence[Completion], temperature: float = 1.0
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """log pi of each response token, its row, and the entropy of the whole distribution there; each of shape (tokens,).
-
-    Rows are padded on the right, where a causal model does not look, so that no mask is needed; logits are computed
-    in the columns of response tokens alone. Entropies, in nats, carry no gradient.
-    """
-    rows = [c.prompt_ids + c.ids for c in completions]
-    width = max(map(len, rows))
-    device = next(model.parameters()).device
-    ids = torch.tensor([row + [0] * (width - len(row)) for row in rows], device=device)
-    row = torch.tensor([i for i, c in enumerate(completions) for _ in c.ids], device=device)
-    before = [t - 1 for c in completions for t in range(len(c.prompt_ids), len(c.prompt_ids) + len(c.ids))]
-    columns, column = torch.unique(torch.tensor(before, device=device), return_inverse=True)
-    logits = model(input_ids=ids, logits_to_keep=columns, use_cache=False).logits[row, column].float()
-    distribution = torch.log_softmax(logits / temperature, dim=-1)
-    token = torch.tensor([token for c in completions for token in c.ids], device=device)
-    with torch.no_grad():
-        entropies = torch.cat([-(part.exp() * part).sum(-1) for part in distribution.split(1024)])
-    return distribution.gather(-1, token[:, None])[:, 0], row, entropies
+    """log pi of each response token, its row, and the entropy there: ``azr.models.scoring.token_scores``."""
+    return token_scores(model, [(c.prompt_ids, c.ids) for c in completions], temperature)
 
 
 class SelfPlayTrainer(Trainer):
