@@ -39,6 +39,7 @@ _UNSAFE = re.compile(
 _FILE = "<literal>"
 warnings.filterwarnings("ignore", module=_FILE)  # an invalid escape sequence is the writer's business, not our user's
 _BRACKETS = re.compile(r"[()\[\]{}]")
+_BRACKETS_OF = {list: "[]", tuple: "()", dict: "{}", set: "{}"}
 _IN_SETS = {int, float, complex, str, bytes, bool, type(None), tuple}
 
 
@@ -105,25 +106,18 @@ def literal_text(value: Any, max_chars: int) -> str:
     Calls no method of the value but of built-in types themselves, so that a lying ``__repr__`` is never asked. Raises
     NotALiteralError or TooLargeError (over ``max_chars`` characters).
     """
-    parts: list[str] = []
-    _write(value, parts, [max_chars], 0)
-    text = "".join(parts)
+    text = _text(value, [max_chars], 0)
     if len(text) > max_chars:
         raise TooLargeError
     return text
 
 
-def _write(value: Any, parts: list[str], budget: list[int], depth: int) -> None:
-    """Add the text of ``value`` to ``parts``; ``budget`` has the characters left."""
+def _text(value: Any, budget: list[int], depth: int) -> str:
+    """The text of ``value``; ``budget`` has the characters left."""
     kind = type(value)
-    if kind in (list, tuple, dict, set):
-        budget[0] -= 2 * max(1, len(value))  # brackets and commas, so that a wide or self-repeating value stops early
-        if budget[0] < 0:
-            raise TooLargeError
-        if depth >= MAX_DEPTH:
-            raise NotALiteralError("nesting")
-        parts.append(_container_text(kind, value, budget, depth + 1))
-        return
+    if kind in _BRACKETS_OF:
+        return _container_text(kind, value, budget, depth)
+    too_large = False
     if kind is int:
         too_large = value.bit_length() > min(4 * budget[0] + 8, 14_000)  # 4,300 digits are CPython's limit
     elif kind is str or kind is bytes:
@@ -132,37 +126,34 @@ def _write(value: Any, parts: list[str], budget: list[int], depth: int) -> None:
         raise NotALiteralError(repr(value))
     elif kind is complex and (not isfinite(value) or repr(ast.literal_eval(repr(value))) != repr(value)):
         raise NotALiteralError("complex")
-    elif kind in (bool, type(None), float, complex):
-        too_large = False
-    else:
+    elif kind not in (bool, type(None), float, complex):
         raise NotALiteralError(_type_name(kind))
-    if not too_large:
-        parts.append(repr(value))
-        budget[0] -= len(parts[-1])
+    text = "" if too_large else repr(value)
+    budget[0] -= len(text)
     if too_large or budget[0] < 0:
         raise TooLargeError
+    return text
 
 
 def _container_text(kind: type, value: Any, budget: list[int], depth: int) -> str:
+    budget[0] -= 2 * max(1, len(value))  # brackets and commas, so that a wide or self-repeating value stops early
+    if budget[0] < 0:
+        raise TooLargeError
+    if depth >= MAX_DEPTH:
+        raise NotALiteralError("nesting")
     kinds = {type(item) for item in value}
     if kind is set and not kinds <= _IN_SETS:
         raise NotALiteralError("set of " + ", ".join(sorted(map(_type_name, kinds))))
-    texts = []
-    for item in value:
-        parts: list[str] = []
-        _write(item, parts, budget, depth)
-        if kind is dict:
-            parts.append(": ")
-            _write(value[item], parts, budget, depth)
-        texts.append("".join(parts))
-    if kind is set:
+    if kind is set and not value:
+        return "set()"
+    texts = [_text(item, budget, depth + 1) for item in value]
+    if kind is dict:
+        texts = [f"{key}: {_text(item, budget, depth + 1)}" for key, item in zip(texts, value.values(), strict=True)]
+    elif kind is set:
         ordered = len(kinds) == 1 and not kinds & {complex, tuple, type(None)}  # else their texts are
         texts = [text for _, text in sorted(zip(value if ordered else texts, texts, strict=True))]
-    if kind is list or not value:
-        return "set()" if kind is set else repr(kind()) if not value else "[" + ", ".join(texts) + "]"
-    if kind is tuple:
-        return "(" + ", ".join(texts) + (",)" if len(texts) == 1 else ")")
-    return "{" + ", ".join(texts) + "}"
+    comma = "," if kind is tuple and len(texts) == 1 else ""
+    return _BRACKETS_OF[kind][0] + ", ".join(texts) + comma + _BRACKETS_OF[kind][1]
 
 
 def _type_name(kind: type) -> str:

@@ -1,6 +1,6 @@
 """The walls around a worker: what the kernel is asked to forbid, layer by layer, and which of it was granted.
 
-``enter`` is called once in a worker, before any program is seen; a ``Lock`` in each forked child, just before it runs
+``enter`` is called once in a worker, before any program is seen; the lock in each forked child, just before it runs
 one. Both degrade: what the machine refuses is in the report and the rest still holds. Linux has all layers; elsewhere
 (macOS) the resource limits and the separate process remain. Left out: what needs set-up outside of the process, such as
 cgroups or AppArmor.
@@ -16,7 +16,6 @@ import ctypes
 import os
 import platform
 import resource
-import signal
 import struct
 import sys
 import tempfile
@@ -24,13 +23,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 HOLDS = "holds"
-NAMESPACES = {
-    "mount namespace": 0x00020000,
-    "UTS namespace": 0x04000000,
-    "IPC namespace": 0x08000000,
-    "PID namespace": 0x20000000,
-    "network namespace": 0x40000000,
-}
+_NAMESPACES = 0x00020000 | 0x04000000 | 0x08000000 | 0x20000000 | 0x40000000  # mounts, host name, IPC, PIDs, network
 _CLONE_NEWUSER = 0x10000000
 _NOBODY = 65534
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS = 1, 4, 22, 38
@@ -68,58 +61,40 @@ class _FilterProgram(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_void_p))
 
 
-class Lock:
-    """What each child does before it runs a program; prepared once, since there are hundreds of children a second."""
+def make_lock(memory_mb: int, cpu_seconds: float) -> Callable[[], bool]:
+    """What each child does before it runs a program: lower the limits for good and install the filter.
 
-    def __init__(self, memory_mb: int, cpu_seconds: float) -> None:
-        """``memory_mb`` comes on top of what the worker has mapped, so call this when all is loaded.
+    ``memory_mb`` comes on top of what the worker has mapped, so call this when all is loaded. The CPU limit in whole
+    seconds stands behind the exact timer that the child sets. The lock gives False where the filter was refused.
+    """
+    cpu = int(cpu_seconds) + 2
+    limits = {resource.RLIMIT_CPU: cpu, resource.RLIMIT_NOFILE: 0, resource.RLIMIT_NPROC: 0}
+    if _LINUX:  # macOS has the constant and does not enforce it
+        mapped = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        limits[resource.RLIMIT_AS] = mapped + (memory_mb << 20)
+    prctl = ctypes.CDLL(None).prctl if _LINUX else None
+    code = seccomp_filter(platform.machine()) or b""
+    text = ctypes.create_string_buffer(code, len(code))
+    program = _FilterProgram(len(code) // 8, ctypes.addressof(text))
 
-        The CPU limit in whole seconds stands behind the exact timer that ``child`` sets.
-        """
-        cpu = int(cpu_seconds) + 2
-        limits = {"RLIMIT_CPU": cpu, "RLIMIT_NOFILE": 0, "RLIMIT_NPROC": 0}
-        if _LINUX:  # macOS has the constant and does not enforce it
-            mapped = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-            limits["RLIMIT_AS"] = mapped + (memory_mb << 20)
-        self._limits = [(getattr(resource, name), (value, value)) for name, value in limits.items()]
-        self._prctl = ctypes.CDLL(None).prctl if _LINUX else None
-        code = seccomp_filter(platform.machine())
-        self._filter = None
-        self.report = {"seccomp filter": f"no filter for {sys.platform} on {platform.machine()}"}
-        if code is not None:
-            self._code = ctypes.create_string_buffer(code, len(code))
-            self._filter = _FilterProgram(len(code) // 8, ctypes.addressof(self._code))
-            self.report["seccomp filter"] = _granted_in_a_fork(self)
+    def lock() -> bool:
+        for name, value in limits.items():
+            resource.setrlimit(name, (value, value))
+        if prctl is None:
+            return False
+        prctl(_PR_SET_PDEATHSIG, 9, 0, 0, 0)
+        return bool(code) and prctl(_PR_SET_SECCOMP, 2, ctypes.byref(program), 0, 0) == 0
 
-    def __call__(self) -> bool:
-        """Lower the limits for good and install the filter. Whether the filter, if there is one, was accepted."""
-        for limit, values in self._limits:
-            resource.setrlimit(limit, values)
-        if self._prctl is not None:
-            self._prctl(_PR_SET_PDEATHSIG, 9, 0, 0, 0)
-        if self._filter is None:
-            return True
-        return self._prctl(_PR_SET_SECCOMP, 2, ctypes.byref(self._filter), 0, 0) == 0
+    return lock
 
 
-def _granted_in_a_fork(lock: Lock) -> str:
-    """Try the lock on a process that is thrown away."""
-    pid = os.fork()
-    if pid == 0:
-        lock._prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-        os._exit(0 if lock() else 1)
-    return HOLDS if os.waitpid(pid, 0)[1] == 0 else "refused by the kernel"
-
-
-def enter() -> dict[str, str]:
-    """Close the worker in. Returns layer -> "holds" or why it does not.
+def enter(lock: Callable[[], bool]) -> dict[str, str]:
+    """Close the worker in. Returns layer -> "holds" or why it does not; the lock is tried in a child.
 
     Forks where PID namespaces are granted: the caller goes on as process 1 of its own, the old process waits for it.
     """
-    report = dict.fromkeys([*NAMESPACES, "user namespace"], f"{sys.platform} has none")
-    if _LINUX:
-        report = _unshare()
-    if report["PID namespace"] == HOLDS:
+    report = {"namespaces": _attempt(_unshare) if _LINUX else f"{sys.platform} has none"}
+    if report["namespaces"] == HOLDS:
         _become_process_1()
     report["empty root directory"] = _attempt(_leave_file_system)
     report["unprivileged user"] = _attempt(_become_nobody) if os.geteuid() == 0 else HOLDS
@@ -127,12 +102,22 @@ def enter() -> dict[str, str]:
         report["no capabilities"] = _attempt(_drop_capabilities)
         report["no new privileges"] = _attempt(lambda: _call("prctl", _PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
         _attempt(lambda: _call("prctl", _PR_SET_DUMPABLE, 0, 0, 0, 0))
-    if report["PID namespace"] == HOLDS:  # else the parent is a thread of the pool's, and may end before the pool
+    if report["namespaces"] == HOLDS:  # else the parent is a thread of the pool's, and may end before the pool
         _attempt(lambda: _call("prctl", _PR_SET_PDEATHSIG, 9, 0, 0, 0))  # last: a change of user clears it
     for name in ("RLIMIT_CORE", "RLIMIT_FSIZE", "RLIMIT_MEMLOCK", "RLIMIT_MSGQUEUE"):
         if hasattr(resource, name):
             resource.setrlimit(getattr(resource, name), (0, 0))
+    report["seccomp filter"] = _filter_state(lock)
     return report
+
+
+def _filter_state(lock: Callable[[], bool]) -> str:
+    if seccomp_filter(platform.machine()) is None:
+        return f"no filter for {sys.platform} on {platform.machine()}"
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0 if lock() else 1)
+    return HOLDS if os.waitpid(pid, 0)[1] == 0 else "refused by the kernel"
 
 
 def _attempt(action: Callable[[], None]) -> str:
@@ -151,33 +136,24 @@ def _call(name: str, *arguments: int | bytes) -> None:
         raise OSError(code, os.strerror(code))
 
 
-def _unshare() -> dict[str, str]:
+def _unshare() -> None:
     """New namespaces: as root directly, else inside a user namespace of our own, if the machine lets us."""
     uid, gid = os.getuid(), os.getgid()
-    flags = sum(NAMESPACES.values())
-    if os.geteuid() == 0 and _attempt(lambda: _call("unshare", flags)) == HOLDS:
-        return dict.fromkeys(NAMESPACES, HOLDS) | {"user namespace": "not needed: started as root"}
-    refused = _attempt(lambda: _call("unshare", flags | _CLONE_NEWUSER))
-    if refused != HOLDS:
-        return dict.fromkeys([*NAMESPACES, "user namespace"], f"{refused} (often so in containers)")
+    if os.geteuid() == 0 and _attempt(lambda: _call("unshare", _NAMESPACES)) == HOLDS:
+        return
+    _call("unshare", _NAMESPACES | _CLONE_NEWUSER)
     for name, text in (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1")):
         with contextlib.suppress(OSError):  # unmapped, the process is nobody: good as well
             Path(f"/proc/self/{name}").write_text(text)
-    return dict.fromkeys([*NAMESPACES, "user namespace"], HOLDS)
 
 
 def _become_process_1() -> None:
-    """Fork into the new PID namespace: all in it dies with its process 1. The old process ends that with the pool."""
-    pool, child = os.getppid(), os.fork()
-    if child == 0:
-        return
-    os.closerange(0, 3)
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
-    while not os.waitpid(child, os.WNOHANG)[0]:
-        if os.getppid() != pool:
-            os.kill(child, signal.SIGKILL)
-        signal.sigtimedwait({signal.SIGCHLD}, 1.0)
-    os._exit(0)
+    """Fork into the new PID namespace: all in it dies with its process 1."""
+    child = os.fork()
+    if child:
+        os.closerange(0, 3)
+        os.waitpid(child, 0)
+        os._exit(0)
 
 
 def _leave_file_system() -> None:

@@ -19,6 +19,7 @@ import select
 import signal
 import sys
 import time
+from collections.abc import Callable
 from types import CodeType
 from typing import Any, NamedTuple, NoReturn
 
@@ -39,8 +40,8 @@ def main() -> None:
     os.register_at_fork = lambda **hooks: None  # what modules do after a fork would have each child copy 90 pages
     namespace.load_modules(config["imports"])
     warm_up()
-    lock = sandbox.Lock(config["memory_mb"], config["cpu_seconds"])
-    report = sandbox.enter() | lock.report
+    lock = sandbox.make_lock(config["memory_mb"], config["cpu_seconds"])
+    report = sandbox.enter(lock)
     os.environ.clear()
     requests, answers = sys.stdin.buffer, sys.stdout.buffer
     gc.disable()
@@ -64,7 +65,7 @@ def warm_up() -> None:
     gc.collect()
 
 
-def run_batch(messages: list[Message], config: dict[str, Any], lock: sandbox.Lock) -> list[Result]:
+def run_batch(messages: list[Message], config: dict[str, Any], lock: Callable[[], bool]) -> list[Result]:
     """One result a message. Where a child dies, what it was at must run alone, and another child goes on."""
     results = [Result(ALONE)] * len(messages)
     rest = [i for i, message in enumerate(messages) if message.company is not False]
@@ -81,7 +82,7 @@ def run_batch(messages: list[Message], config: dict[str, Any], lock: sandbox.Loc
 
 
 def fork(
-    messages: list[Message], alone: bool, config: dict[str, Any], lock: sandbox.Lock
+    messages: list[Message], alone: bool, config: dict[str, Any], lock: Callable[[], bool]
 ) -> tuple[list[Result], int | None]:
     """Run ``messages`` in one child: the results that came back, in order, and its wait status (None: too slow)."""
     reading, writing = os.pipe()
@@ -144,7 +145,9 @@ class Program(NamedTuple):
     order: bool
 
 
-def run_all(messages: list[Message], alone: bool, config: dict[str, Any], lock: sandbox.Lock, writing: int) -> NoReturn:
+def run_all(
+    messages: list[Message], alone: bool, config: dict[str, Any], lock: Callable[[], bool], writing: int
+) -> NoReturn:
     """Run programs in turn and write a result for each; in company, programs that may not share are sent back."""
     os.closerange(0, writing)
     limit = config["cpu_seconds"] if alone else min(COMPANY_SECONDS, config["cpu_seconds"])

@@ -69,7 +69,7 @@ def test_cannot_reach_anything(stripped, monkeypatch, without, but):
 
     ``but``: what these layers do not hold by themselves.
     """
-    needs(SECCOMP, ROOT, "PID namespace", "network namespace", "no new privileges", "unprivileged user")
+    needs(SECCOMP, ROOT, "namespaces", "no new privileges", "unprivileged user")
     monkeypatch.setenv("AZR_SECRET", "secret")
     executor = stripped(*without)
     for code in REFUSED:
@@ -84,7 +84,7 @@ def test_cannot_reach_anything(stripped, monkeypatch, without, but):
 
 @linux
 def test_cannot_open_a_socket_that_reaches_anything(stripped):
-    needs(SECCOMP, "network namespace")
+    needs(SECCOMP, "namespaces")
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = socket.htons(server.getsockname()[1])
         code = f"import struct\naddress = struct.pack('=HH4s8x', 2, {port}, bytes([127, 0, 0, 1]))\n"
@@ -96,7 +96,7 @@ def test_cannot_open_a_socket_that_reaches_anything(stripped):
 @linux
 @pytest.mark.slow
 def test_cannot_leave_a_process_behind_even_where_it_can_fork(stripped):
-    needs("PID namespace", SECCOMP)
+    needs("namespaces", SECCOMP)
     unlimited = stripped(SECCOMP, LIMITS)
     code = "import os\nif os.fork() == 0:\n    os.setsid()\n    while True: pass"
     assert attack(unlimited, code).ok
