@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import signal
 import sys
 from fractions import Fraction
 from typing import Any
@@ -106,7 +107,7 @@ def equal(x: Any, y: Any) -> bool:
 
 
 def main() -> None:
-    """Answer line by line until standard input ends."""
+    """Answer line by line until standard input ends, or one comparison takes the CPU seconds given as argument."""
     try:
         import resource
 
@@ -130,6 +131,7 @@ def main() -> None:
 
     print("ready", flush=True)  # what was imported took seconds, which are not the first answer's
     for line in sys.stdin:
+        signal.setitimer(signal.ITIMER_PROF, float(sys.argv[1]))  # nothing handles its signal: it ends the process
         try:
             result = same(*json.loads(line))
         except Exception:  # whatever it is, this answer could not be confirmed

@@ -13,10 +13,10 @@ from __future__ import annotations
 import atexit
 import json
 import re
-import selectors
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,6 @@ from azr.prompts.base import PromptStyle
 
 MAX_ANSWER_CHARS = 500
 """A longer final answer is wrong unread."""
-_START_SECONDS = 120
 _WORKER = Path(__file__).with_name("math_worker.py")
 _INSTRUCTION = "\n\nReason step by step and put the final answer, and nothing else, into \\boxed{...}."
 _FORMULA = re.compile(r"\$\$(.+?)\$\$|\$(.+?)\$|\\\[(.+?)\\\]|\\\((.+?)\\\)", re.DOTALL)
@@ -105,8 +104,8 @@ class MathWorker:
     """A process that compares final answers; ``close`` it."""
 
     def __init__(self, seconds: float = 20.0) -> None:
-        """``seconds``: wall time of one comparison, after which it is wrong and the process is replaced."""
-        self.seconds = seconds
+        """``seconds``: CPU time of one comparison, after which it is wrong and the process is replaced."""
+        self._command = [sys.executable, "-I", str(_WORKER), str(seconds)]
         self._process: subprocess.Popen[bytes] | None = None
 
     def close(self) -> None:
@@ -120,36 +119,23 @@ class MathWorker:
         """Whether ``answer`` equals ``gold``; both are LaTeX without its dollar signs."""
         if not answer or len(answer) > MAX_ANSWER_CHARS:
             return False
-        process = self._process = self._process or self._start()
-        try:
-            process.stdin.write(json.dumps([gold, answer]).encode() + b"\n")
-            process.stdin.flush()
-            reply = _line(process, self.seconds)
-        except BrokenPipeError:
-            reply = b""
+        if self._process is None:
+            pipe, nowhere = subprocess.PIPE, subprocess.DEVNULL
+            self._process = subprocess.Popen(self._command, stdin=pipe, stdout=pipe, stderr=nowhere)
+            if self._process.stdout.readline() != b"ready\n":
+                raise RuntimeError("math-verify does not start")
+        with suppress(BrokenPipeError):
+            self._process.stdin.write(json.dumps([gold, answer]).encode() + b"\n")
+            self._process.stdin.flush()
+        reply = self._process.stdout.readline().strip()
         if not reply:
             self.close()
         return reply == b"true"
-
-    def _start(self) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-I", str(_WORKER)]
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-        if _line(process, _START_SECONDS) != b"ready":
-            process.kill()
-            raise RuntimeError(f"math-verify did not start within {_START_SECONDS} seconds")
-        return process
 
 
 COMMON = MathWorker()
 """The one that grades; it starts with the first comparison."""
 atexit.register(COMMON.close)
-
-
-def _line(process: subprocess.Popen[bytes], seconds: float) -> bytes:
-    """The next line of a process's output, empty where it ended or none came in time."""
-    with selectors.DefaultSelector() as selector:
-        selector.register(process.stdout, selectors.EVENT_READ)
-        return process.stdout.readline().strip() if selector.select(seconds) else b""
 
 
 def grade_mathematics(attempts: Sequence[tuple[Problem, str]], style: PromptStyle, executor: Executor) -> list[Graded]:

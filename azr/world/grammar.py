@@ -18,9 +18,14 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 from typing import Any, Literal
+
+import yaml
 
 Value = int | str | list[int]
 Kind = Literal["int", "list", "str"]
@@ -48,67 +53,21 @@ class Op:
     takes: Kind
     gives: Kind
     text: str
-    apply: Callable[[Any, Any], Any]
-    constants: tuple[Any, ...] = (None,)
+    constants: Sequence[Any] = (None,)
+
+    @cached_property
+    def apply(self) -> Callable[[Any, Any], Any]:
+        """The value of the expression, given those of the variable and the constant."""
+        return eval("lambda v, c: " + re.sub(r"{(.+?)(!r)?}", r"\1", self.text))  # ours, from the table
 
 
-def _ints(low: int, high: int) -> tuple[int, ...]:
-    return tuple(range(low, high + 1))
-
-
-_CHARS = tuple(LETTERS)
-_PAIRS = tuple((a, b) for a in LETTERS[:4] for b in LETTERS[4:])
-ADD = Op("add", "int", "int", "{v} + {c}", lambda v, c: v + c, _ints(1, 9))
-MULTIPLY = Op("multiply", "int", "int", "{v} * {c}", lambda v, c: v * c, _ints(2, 4))
-OPS = (
-    ADD,
-    MULTIPLY,
-    Op("subtract", "int", "int", "{v} - {c}", lambda v, c: v - c, _ints(1, 9)),
-    Op("remainder", "int", "int", "{v} % {c}", lambda v, c: v % c, _ints(2, 9)),
-    Op("atleast", "int", "int", "max({v}, {c})", lambda v, c: max(v, c), _ints(1, 9)),
-    Op("text", "int", "str", "str({v})", lambda v, c: str(v)),
-    Op("pair", "int", "list", "[{v}, {c}]", lambda v, c: [v, c], _ints(0, 9)),
-    Op("reverse", "list", "list", "{v}[::-1]", lambda v, c: v[::-1]),
-    Op("sort", "list", "list", "sorted({v})", lambda v, c: sorted(v)),
-    Op("rest", "list", "list", "{v}[1:]", lambda v, c: v[1:]),
-    Op("append", "list", "list", "{v} + [{c}]", lambda v, c: [*v, c], _ints(0, 9)),
-    Op("shift", "list", "list", "[e + {c} for e in {v}]", lambda v, c: [e + c for e in v], _ints(1, 5)),
-    Op("scale", "list", "list", "[e * {c} for e in {v}]", lambda v, c: [e * c for e in v], _ints(2, 3)),
-    Op("filter", "list", "list", "[e for e in {v} if e > {c}]", lambda v, c: [e for e in v if e > c], _ints(1, 6)),
-    Op("length", "list", "int", "len({v})", lambda v, c: len(v)),
-    Op("total", "list", "int", "sum({v})", lambda v, c: sum(v)),
-    Op("largest", "list", "int", "max({v})", lambda v, c: max(v)),
-    Op("first", "list", "int", "{v}[0]", lambda v, c: v[0]),
-    Op("last", "list", "int", "{v}[-1]", lambda v, c: v[-1]),
-    Op("count", "list", "int", "{v}.count({c})", lambda v, c: v.count(c), _ints(0, 9)),
-    Op("reverse", "str", "str", "{v}[::-1]", lambda v, c: v[::-1]),
-    Op("upper", "str", "str", "{v}.upper()", lambda v, c: v.upper()),
-    Op("append", "str", "str", "{v} + {c!r}", lambda v, c: v + c, _CHARS),
-    Op("prepend", "str", "str", "{c!r} + {v}", lambda v, c: c + v, _CHARS),
-    Op("rest", "str", "str", "{v}[1:]", lambda v, c: v[1:]),
-    Op("repeat", "str", "str", "{v} * {c}", lambda v, c: v * c, (2,)),
-    Op("replace", "str", "str", "{v}.replace({c[0]!r}, {c[1]!r})", lambda v, c: v.replace(*c), _PAIRS),
-    Op("length", "str", "int", "len({v})", lambda v, c: len(v)),
-    Op("count", "str", "int", "{v}.count({c!r})", lambda v, c: v.count(c), _CHARS),
-)
-CONDITIONS = (
-    Op("if", "int", "int", "{v} > {c}", lambda v, c: v > c, _ints(0, 12)),
-    Op("if", "int", "int", "{v} % 2 == {c}", lambda v, c: v % 2 == c, (0, 1)),
-    Op("if", "list", "list", "len({v}) > {c}", lambda v, c: len(v) > c, _ints(1, 3)),
-    Op("if", "list", "list", "{c} in {v}", lambda v, c: c in v, _ints(0, 9)),
-    Op("if", "str", "str", "len({v}) > {c}", lambda v, c: len(v) > c, _ints(1, 3)),
-    Op("if", "str", "str", "{c!r} in {v}", lambda v, c: c in v, _CHARS),
-)
-JOINS = {
-    "int": (
-        Op("add", "int", "int", "{v} + {c}", lambda v, c: v + c),
-        Op("subtract", "int", "int", "{v} - {c}", lambda v, c: v - c),
-    ),
-    "list": (Op("join", "list", "list", "{v} + {c}", lambda v, c: v + c),),
-    "str": (Op("join", "str", "str", "{v} + {c}", lambda v, c: v + c),),
-}
+KINDS: tuple[Kind, ...] = ("int", "list", "str")
+_TABLE = yaml.safe_load(Path(__file__).with_name("operations.yaml").read_text(encoding="utf-8"))
+OPS, CONDITIONS, _JOINS = (tuple(Op(*row) for row in _TABLE[name]) for name in ("operations", "conditions", "joins"))
+ADD, MULTIPLY = OPS[:2]
+OPS_BY_KIND = {kind: [op for op in OPS if op.takes == kind] for kind in KINDS}
+JOINS = {kind: [op for op in _JOINS if op.takes == kind] for kind in KINDS}
 LOOPED = ("add", "subtract", "multiply", "append", "prepend", "rest")
-OPS_BY_KIND: dict[Kind, tuple[Op, ...]] = {k: tuple(o for o in OPS if o.takes == k) for k in ("int", "list", "str")}
 HINT_WORDS = tuple(dict.fromkeys([*(o.word for o in OPS), "join", "if", "loop"]))
 
 
@@ -285,7 +244,7 @@ def generate(
     weights = [STATEMENT_WEIGHTS[n] for n in counts]
     while True:
         n = statements or rng.choices(counts, weights)[0]
-        kind: Kind = rng.choice(("int", "list", "str"))
+        kind = rng.choice(KINDS)
         program = _draw_program(n, kind, rng)
         if split_of(program.text) != split:
             continue

@@ -11,12 +11,6 @@ from azr.problems.mathematics import COMMON, MathWorker, final_answer, read_math
 from azr.prompts.compact import CompactStyle
 from azr.prompts.paper import PaperStyle
 
-
-@pytest.fixture(scope="module")
-def worker():
-    return COMMON  # the one that grades
-
-
 SIDE_BY_SIDE = [
     (r"The values are \boxed{4}, \boxed{6} and \boxed{9}.", "4, 6, 9"),
     (r"$\boxed{4}$ or $\boxed{6}$", "4, 6"),
@@ -182,12 +176,12 @@ WRONG = [
 
 
 @pytest.mark.parametrize("kind", RIGHT)
-def test_notations_of_a_right_answer(kind, worker):
-    assert [pair for pair in RIGHT[kind] if not worker.same(*pair)] == []
+def test_notations_of_a_right_answer(kind):
+    assert [pair for pair in RIGHT[kind] if not COMMON.same(*pair)] == []
 
 
-def test_wrong_answers_stay_wrong(worker):
-    assert [pair for pair in WRONG if worker.same(*pair)] == []
+def test_wrong_answers_stay_wrong():
+    assert [pair for pair in WRONG if COMMON.same(*pair)] == []
 
 
 @pytest.mark.slow
