@@ -7,9 +7,9 @@
 
 # ruff: noqa: F401
 from azr.metrics.entropy import answer_entropy, token_entropy
-from azr.metrics.passk import Crossing, crossing, pass_at_k
+from azr.metrics.passk import crossing, pass_at_k
 from azr.metrics.programs import statement_count
-from azr.metrics.sharpening import Sharpening, sharpening
+from azr.metrics.sharpening import sharpening
 from azr.metrics.sparsity import effective_ranks, layer_of, module_of, sparsity_report, sparsity_table, update_sparsity
 from azr.metrics.stats import (
     Interval,
@@ -21,4 +21,4 @@ from azr.metrics.stats import (
     seeds_needed,
     t_interval,
 )
-from azr.metrics.trends import rank_trends, spearman
+from azr.metrics.trends import spearman

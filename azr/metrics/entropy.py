@@ -19,9 +19,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
-# Logits worked on at a time, so that the float32 copies of a bfloat16 batch stay near 64 MB each.
-_CHUNK_ELEMENTS = 2**24
-
 
 def token_entropy(logits: torch.Tensor) -> torch.Tensor:
     """Entropy of the next-token distribution at each position.
@@ -31,7 +28,7 @@ def token_entropy(logits: torch.Tensor) -> torch.Tensor:
 
     Returns:
         Nats, [...], float32 (float64 for float64 logits), between 0 and log(vocab). A row that is -inf throughout is no
-        distribution and gives NaN. Rows are worked through in chunks, so memory stays near that of the input.
+        distribution and gives NaN.
 
     >>> import torch
     >>> round(float(token_entropy(torch.tensor([0.0, 0.0, float("-inf")]))), 4)  # log 2
@@ -39,18 +36,7 @@ def token_entropy(logits: torch.Tensor) -> torch.Tensor:
     """
     import torch
 
-    if not logits.is_floating_point() or logits.ndim == 0 or logits.shape[-1] == 0:
-        raise ValueError(
-            f"logits are {logits.dtype} of shape {tuple(logits.shape)}; they need floats over a vocabulary."
-        )
-    rows = logits.reshape(-1, logits.shape[-1])
-    entropies = []
-    for chunk in rows.split(max(1, _CHUNK_ELEMENTS // rows.shape[-1])):
-        log_probs = torch.log_softmax(chunk if chunk.dtype == torch.float64 else chunk.float(), dim=-1)
-        # p log p is 0 at p = 0; without the mask it would be 0 * -inf.
-        terms = torch.where(log_probs == -torch.inf, 0, log_probs.exp() * log_probs)
-        entropies.append(-terms.sum(dim=-1))
-    return torch.cat(entropies).reshape(logits.shape[:-1])
+    return torch.special.entr(torch.softmax(logits if logits.dtype == torch.float64 else logits.float(), -1)).sum(-1)
 
 
 def answer_entropy(answers: Iterable[Hashable]) -> float:

@@ -55,23 +55,16 @@ def pass_at_k(num_samples: ArrayLike, num_correct: ArrayLike, k: int) -> np.ndar
 class Crossing:
     """Whether a difference of two pass@k curves falls from above 0 to below it, and where."""
 
-    p: float
-    """The larger of the one-sided p-values of ``gain`` and ``loss``: small only if both are there."""
-    gain: Interval
-    """The difference at the smallest k."""
-    loss: Interval
-    """At the largest."""
     k: float
     """k* at which the mean difference first falls below 0; NaN where it does not."""
     low: float
     """The k at which the lower end of the difference's interval does."""
     high: float
     """Likewise the upper end; infinite where it stays above 0."""
-
-    @property
-    def crosses(self) -> bool:
-        """Whether both one-sided tests are passed at 5 %."""
-        return self.p <= 0.05
+    p: float
+    """The larger of the one-sided p of a gain at the smallest k and of a loss at the largest."""
+    crosses: bool
+    """Whether both tests are passed at 5 %."""
 
 
 def crossing(rows: pd.DataFrame) -> Crossing:
@@ -93,12 +86,10 @@ def crossing(rows: pd.DataFrame) -> Crossing:
     rows = rows.sort_values("k")
     gain, loss = Interval.of(rows.iloc[0]), Interval.of(rows.iloc[-1])
     p = max(gain.p_value(side="greater"), loss.p_value(side="less"))
-    k, low, high = (
-        _first_fall(rows["k"].to_numpy(float), rows[name].to_numpy()) for name in ("estimate", "low", "high")
-    )
-    if np.isnan(k):
-        return Crossing(p, gain, loss, k, np.nan, np.nan)
-    return Crossing(p, gain, loss, k, rows["k"].iloc[0] if np.isnan(low) else low, np.inf if np.isnan(high) else high)
+    ks = rows["k"].to_numpy(float)
+    k, low, high = (_first_fall(ks, rows[name].to_numpy()) for name in ("estimate", "low", "high"))
+    low, high = ks[0] if np.isnan(low) else low, np.inf if np.isnan(high) else high
+    return Crossing(k, *((np.nan, np.nan) if np.isnan(k) else (low, high)), p, p <= 0.05)
 
 
 def _first_fall(ks: np.ndarray, values: np.ndarray) -> float:

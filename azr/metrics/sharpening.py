@@ -16,6 +16,8 @@ from numpy.typing import ArrayLike
 
 from azr.metrics.stats import Interval, crossed_interval
 
+RANGE = (0.1, 0.9)
+
 
 @dataclass(frozen=True)
 class Sharpening:
@@ -27,13 +29,7 @@ class Sharpening:
     """Problems in the range, mean over the base's measurements."""
 
 
-def sharpening(
-    base: ArrayLike,
-    trained: ArrayLike,
-    samples: int,
-    *,
-    within: tuple[float, float] = (0.1, 0.9),
-) -> Sharpening:
+def sharpening(base: ArrayLike, trained: ArrayLike, samples: int) -> Sharpening:
     """Fit logit p' = a + b logit p, with the noise of both taken into account.
 
     Args:
@@ -42,10 +38,9 @@ def sharpening(
         trained: [S, M], p' of the same problems, one row a training seed.
         samples: n behind each p; where p is a mean of scored probabilities, still the number of traces. p enters as
             log((n p + 1/2) / (n (1 - p) + 1/2)), whose bias falls with 1 / n^2 where n p and n (1 - p) are above 2.
-        within: problems whose p lies in this range are used.
 
     Returns:
-        Sharpening, with intervals over seeds and problems.
+        Sharpening, with intervals over seeds and problems. Problems whose p lies in ``RANGE`` are used.
 
     Noise in p alone would pull the slope of ordinary least squares towards 0 and make any training look as if it
     widened. So one measurement of the base chooses the problems and is the instrument for the mean of the others
@@ -58,9 +53,9 @@ def sharpening(
         raise ValueError(f"base and trained have shapes {p.shape} and {q.shape}; base needs two rows, both one M.")
     x, y = (np.log((samples * v + 0.5) / (samples * (1 - v) + 0.5)) for v in (p, q))
     slopes, intercepts = np.zeros_like(y), np.zeros_like(y)
-    chosen = (p >= within[0]) & (p <= within[1])
+    chosen = (p >= RANGE[0]) & (p <= RANGE[1])
     if chosen.sum(axis=1).min() < 3:
-        raise ValueError(f"Fewer than three problems have a p in {within} on each measurement of the base.")
+        raise ValueError(f"Fewer than three problems have a p in {RANGE} on each measurement of the base.")
     for instrument, rows in zip(x, chosen, strict=True):
         others = (x.sum(axis=0) - instrument) / (len(x) - 1)
         z = np.where(rows, instrument - instrument[rows].mean(), 0.0)

@@ -140,40 +140,31 @@ def ratio_interval(numerator: ArrayLike, denominator: ArrayLike) -> Interval:
 def bootstrap_interval(
     values: ArrayLike,
     rng: np.random.Generator,
-    *,
     statistic: Callable[[np.ndarray], float] = np.mean,
     clusters: ArrayLike | None = None,
     num_draws: int = 2000,
 ) -> Interval:
-    """Percentile bootstrap of any statistic of one run's observations.
+    """Percentile bootstrap of any statistic of one run's observations; over a handful of seeds use ``t_interval``.
 
     Args:
         values: [N, ...], observations along the first axis.
         rng: source of the draws.
-        statistic: function of the chosen observations, [any number, ...], to a number.
+        statistic: function of the chosen observations, [any number, ...], to a number; a draw may give NaN.
         clusters: [N] labels of what is drawn together, for instance the step at which a problem was proposed; None
             if observations are independent. With fewer than about 20 clusters the interval is too narrow.
         num_draws: bootstrap draws.
-
-    Returns:
-        Interval. Draws on which the statistic is NaN are left out. Over a handful of seeds use ``t_interval``.
 
     >>> interval = bootstrap_interval([0.0, 0.0, 1.0, 1.0], np.random.default_rng(0), clusters=[1, 1, 2, 2])
     >>> interval.estimate, interval.low, interval.high
     (0.5, 0.0, 1.0)
     """
     table = np.asarray(values)
-    _, owner = np.unique(np.arange(len(table)) if clusters is None else np.asarray(clusters), return_inverse=True)
-    if owner.shape != table.shape[:1] or owner.size == 0 or owner.max() < 1:
-        raise ValueError("A bootstrap needs one label for each observation, and at least two observations or clusters.")
-    members = np.split(np.argsort(owner, kind="stable"), np.cumsum(np.bincount(owner))[:-1])
+    labels = np.arange(len(table)) if clusters is None else np.asarray(clusters)
+    members = [np.flatnonzero(labels == label) for label in np.unique(labels)]
     chosen = rng.integers(len(members), size=(num_draws, len(members)))
-    draws = np.array([statistic(table[np.concatenate([members[i] for i in row])]) for row in chosen], dtype=float)
-    finite = draws[~np.isnan(draws)]
-    if finite.size < 2:
-        return Interval(float(statistic(table)), np.nan, np.nan, np.nan)
-    low, high = np.quantile(finite, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Interval(float(statistic(table)), float(low), float(high), float(finite.std(ddof=1)))
+    draws = [float(statistic(table[np.concatenate([members[i] for i in row])])) for row in chosen]
+    low, high = np.nanquantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Interval(float(statistic(table)), float(low), float(high), float(np.nanstd(draws, ddof=1)))
 
 
 def holm(p_values: ArrayLike) -> np.ndarray:
@@ -199,14 +190,12 @@ def holm(p_values: ArrayLike) -> np.ndarray:
     return adjusted
 
 
-def minimum_detectable_difference(se: float, df: float = np.inf, *, alpha: float = 0.05, power: float = 0.8) -> float:
-    """The true difference that a two-sided test would find with the given power: (t_{1-alpha/2} + t_power) * se.
+def minimum_detectable_difference(se: float, df: float = np.inf) -> float:
+    """The true difference that a two-sided test at 5 % finds with a power of 0.8: (t_0.975 + t_0.8) * se.
 
     Args:
         se: standard error of the difference, from a pilot or another arm.
         df: its degrees of freedom; S - 1 for a t-interval over paired seeds.
-        alpha: level of the test; divide it by the number of comparisons for Holm's worst case, double it for one side.
-        power: probability of finding it.
 
     Returns:
         In the unit of ``se``.
@@ -216,21 +205,18 @@ def minimum_detectable_difference(se: float, df: float = np.inf, *, alpha: float
     """
     from scipy.special import stdtrit
 
-    return float((stdtrit(df, 1 - alpha / 2) + stdtrit(df, power)) * se)
+    return float((stdtrit(df, 0.975) + stdtrit(df, 0.8)) * se)
 
 
-def seeds_needed(differences: ArrayLike, margin: float = 0.0, *, alpha: float = 0.05, power: float = 0.8) -> float:
-    """How many seeds would tell the mean from a margin, if it is where it is estimated.
+def seeds_needed(differences: ArrayLike) -> float:
+    """How many seeds would tell the mean from 0, if it is where it is estimated.
 
     Args:
         differences: [S, M] of at least two seeds, paired by seed and problem; [S, 1] without problems.
-        margin: what the mean is compared with.
-        alpha: as for ``minimum_detectable_difference``.
-        power: likewise.
 
     Returns:
-        The smallest number of seeds, from 2, whose ``minimum_detectable_difference`` is within the distance; inf where
-        a thousand do not suffice, as where the spread over problems alone is too large: then more problems do.
+        The smallest number of seeds, from 2, whose ``minimum_detectable_difference`` is within the mean; inf where a
+        thousand do not suffice, as where the spread over problems alone is too large: then more problems do.
 
     >>> seeds_needed([[0.0], [1.0], [2.0]])
     10.0
@@ -239,7 +225,7 @@ def seeds_needed(differences: ArrayLike, margin: float = 0.0, *, alpha: float = 
     v_seed, v_problem, v_rest = _variances(d)
     for seeds in range(2, 1001):
         se = np.sqrt(max(v_seed, v_rest) * len(d) / seeds + max(v_problem - v_rest, 0.0))
-        if minimum_detectable_difference(se, seeds - 1, alpha=alpha, power=power) <= abs(d.mean() - margin):
+        if minimum_detectable_difference(se, seeds - 1) <= abs(d.mean()):
             return float(seeds)
     return float("inf")
 

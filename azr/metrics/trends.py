@@ -1,23 +1,17 @@
-"""RQ2: rank correlations over training, one a run.
+"""RQ2: the rank correlation of something with the training step.
 
 >>> spearman([1, 2, 3, 4], [1, 8, 9, 100])
 1.0
 
-A statistic over steps is judged over seeds: ``rank_trends`` has one number a run; of a single run,
-``bootstrap_interval`` with the steps as clusters. Left out: models of the trend. A rank correlation says whether later
-means harder, not by how much.
+It is judged over seeds, with one number a run (``azr.tables.curriculum``); of a single run, ``bootstrap_interval`` with
+the steps as clusters. Left out: models of the trend. A rank correlation says whether later means harder, not by how
+much.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
-
 import numpy as np
 from numpy.typing import ArrayLike
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 def spearman(x: ArrayLike, y: ArrayLike, within: ArrayLike | None = None) -> float:
@@ -44,28 +38,3 @@ def spearman(x: ArrayLike, y: ArrayLike, within: ArrayLike | None = None) -> flo
     products = table.T @ table
     scale = np.sqrt(products[0, 0] * products[1, 1])
     return float(np.clip(products[0, 1] / scale, -1, 1)) if scale > 0 else float("nan")
-
-
-def rank_trends(
-    frame: pd.DataFrame, x: str, y: str, within: str | None = None, by: Sequence[str] = ("method", "seed")
-) -> pd.DataFrame:
-    """Spearman's rho of two columns in each run.
-
-    Args:
-        frame: one row an observation, with the columns named by the other arguments; rows with NaN in x or y are left
-            out.
-        x: for instance ``step``, the step of origin.
-        y: for instance ``solve_rate``, that of a fixed solver.
-        within: a column inside whose values ranks are taken, as in ``spearman``.
-        by: columns whose values make a run.
-
-    Returns:
-        One row a run: the columns of ``by``, value (rho) and n (observations); no rows of runs without a rho.
-    """
-    import pandas as pd
-
-    rows = []
-    for key, run in frame.dropna(subset=[x, y]).groupby(list(by), sort=False):
-        rho = spearman(run[x], run[y], run[within] if within else None)
-        rows.append((*key, rho, len(run)))
-    return pd.DataFrame(rows, columns=[*by, "value", "n"]).dropna(subset=["value"])

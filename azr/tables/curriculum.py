@@ -13,10 +13,11 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from azr.metrics import rank_trends
+from azr.metrics import spearman
 from azr.tables.compare import differences, means
 
 NULL = "base-proposer"
+_RUN = ["model", "method", "seed"]
 TRENDS: Mapping[str, tuple[str, str, str | None]] = {
     "step, solve rate": ("step", "solve_rate", None),
     "step, length": ("step", "length", None),
@@ -38,11 +39,14 @@ def trends(solved: pd.DataFrame, least: int = 10) -> pd.DataFrame:
     Returns:
         model, method, seed, statistic (a name in ``TRENDS``), value, n.
     """
-    solved = _with_rate(solved)
-    by = ["model", "method", "seed"]
-    frames = [rank_trends(solved, *of, by=by).assign(statistic=name) for name, of in TRENDS.items()]
-    frame = pd.concat(frames, ignore_index=True)
-    return frame[frame["n"] >= least].dropna(subset="value", ignore_index=True)
+    rows = []
+    for run, own in _with_rate(solved).groupby(_RUN, sort=False):
+        for name, (x, y, within) in TRENDS.items():
+            known = own.dropna(subset=[x, y])
+            if len(known) >= least:
+                rho = spearman(known[x], known[y], known[within] if within else None)
+                rows.append((*run, name, rho, len(known)))
+    return pd.DataFrame(rows, columns=[*_RUN, "statistic", "value", "n"]).dropna(subset="value", ignore_index=True)
 
 
 def trend_intervals(per_run: pd.DataFrame) -> pd.DataFrame:

@@ -54,8 +54,8 @@ def changes(entropy: pd.DataFrame, column: str = "entropy") -> pd.DataFrame:
 
     Returns:
         model, method, reference, step, quantity, estimate, low, high, se, df, seeds, problems (prompts), start (the
-        base's value) and the change as a share of it: relative, relative_low, relative_high. Rows of method "base" are
-        what an untrained model gets.
+        base's value) and the change as a share of it: relative, relative_low, relative_high, relative_se, relative_df.
+        Rows of method "base" are what an untrained model gets.
     """
     scores = prompt_scores(entropy, column)
     frame = from_start(differences(scores, by=["quantity"]), ["quantity"])
@@ -63,8 +63,8 @@ def changes(entropy: pd.DataFrame, column: str = "entropy") -> pd.DataFrame:
     rows = []
     for at, after, control in against_base(scores, ["quantity"]):
         found = ratio_interval(after - control, control)
-        shares = {"relative": found.estimate, "relative_low": found.low, "relative_high": found.high}
-        rows.append(at | shares)
+        shares = {f"relative_{name}": getattr(found, name) for name in ("low", "high", "se", "df")}
+        rows.append(at | {"relative": found.estimate} | shares)
     return frame.merge(starts.rename("start").reset_index()).merge(pd.DataFrame(rows), how="left")
 
 

@@ -54,18 +54,16 @@ def crossings(frame: pd.DataFrame) -> pd.DataFrame:
         frame: from ``curves``.
 
     Returns:
-        One row a model, method and group: model, method, group, k_star, low, high (NaN where the curves do not cross),
-        p (larger of the two one-sided), crosses, largest_k, gain and loss (differences at the smallest and largest k).
+        One row a model, method and group: model, method, group, largest_k, k_star, low, high (NaN where the curves do
+        not cross), p (larger of the two one-sided), crosses.
     """
     rows = []
     of_differences = frame[frame["quantity"] == DIFFERENCE]
     for (model, method, group), own in of_differences.groupby(["model", "method", "group"], sort=False):
         if len(own) > 1:
-            found = crossing(own)
-            row = {"model": model, "method": method, "group": group, "k_star": found.k, "low": found.low}
-            row |= {"high": found.high, "p": found.p, "crosses": found.crosses, "largest_k": own["k"].max()}
-            rows.append(row | {"gain": found.gain.estimate, "loss": found.loss.estimate})
-    return pd.DataFrame(rows)
+            about = {"model": model, "method": method, "group": group, "largest_k": own["k"].max()}
+            rows.append(about | vars(crossing(own)))
+    return pd.DataFrame(rows).rename(columns={"k": "k_star"})
 
 
 def support(test: pd.DataFrame, present: int = 1) -> pd.DataFrame:

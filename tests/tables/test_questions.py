@@ -24,7 +24,9 @@ def test_pass_at_k_goes_to_half_of_a_methods_own_samples(study):
 
 
 def test_sharpening_crosses_the_base_and_nothing_crosses_where_nothing_was_learned(study, untouched):
-    assert row(passk.crossings(passk.curves(study["test"])), method="selfplay", group="all")["gain"] > 0.05
+    curves = passk.curves(study["test"])
+    assert row(curves, method="selfplay", group="all", quantity="difference", k=1)["estimate"] > 0.05
+    assert row(passk.crossings(curves), method="selfplay", group="all")["largest_k"] == 32
     assert not passk.crossings(passk.curves(untouched["test"])).query("method == 'selfplay'")["crosses"].any()
     slopes = passk.leash(study["test"]).query("quantity == 'slope'").set_index("method")
     assert slopes.loc["selfplay", "low"] > 1.1
