@@ -58,7 +58,7 @@ def seccomp_filter(machine: str) -> bytes | None:
 
 
 class _FilterProgram(ctypes.Structure):
-    _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_void_p))
+    _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_char_p))
 
 
 def make_lock(memory_mb: int, cpu_seconds: float) -> Callable[[], bool]:
@@ -74,8 +74,7 @@ def make_lock(memory_mb: int, cpu_seconds: float) -> Callable[[], bool]:
         limits[resource.RLIMIT_AS] = mapped + (memory_mb << 20)
     prctl = ctypes.CDLL(None).prctl if _LINUX else None
     code = seccomp_filter(platform.machine()) or b""
-    text = ctypes.create_string_buffer(code, len(code))
-    program = _FilterProgram(len(code) // 8, ctypes.addressof(text))
+    program = _FilterProgram(len(code) // 8, code)
 
     def lock() -> bool:
         for name, value in limits.items():
