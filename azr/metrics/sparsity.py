@@ -15,20 +15,19 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from azr.errors import UserError
-from azr.metrics.checkpoints import FLOATING, Weight, lora_factors, open_pair
+from azr.metrics.checkpoints import load, lora_factors, open_pair
 
 if TYPE_CHECKING:
     import pandas as pd
+    import torch
 
     from azr.metrics.checkpoints import Checkpoint
 
@@ -40,14 +39,13 @@ DEFINITIONS = {
     ("bfloat16", "1e-05"): "|w1 - w0| <= 1e-05, both rounded to bfloat16",
 }
 """When an element counts as unchanged, by dtype and tolerance; in bfloat16 ``relative`` would be ``exact``."""
-BF16_THRESHOLD = 1 / 256
-"""Half a unit in the last of bfloat16's eight bits, relative to the smallest number with that exponent."""
-_BELOW_THRESHOLD = np.nextafter(np.float32(BF16_THRESHOLD), np.float32(0))
 NULL_DRAWS = 2**14
 """Elements of a tensor from which its null is estimated: a standard error of at most 0.004 of its size."""
-
-_BLOCK = 2**16  # elements: the float32 copies of a block stay in the processor's cache
-_TASK = 2**20  # elements: what a thread does at once, and gives back to the system afterwards
+_count = np.count_nonzero
+_BELOW_THRESHOLD = float(np.nextafter(np.float32(1 / 256), np.float32(0)))
+_BLOCK = 2**17
+"""Elements that are compared at once: few enough to stay in the processor's cache."""
+_TASK = 8  # blocks: what a thread does at once
 _LAYER = re.compile(r"(?:^|\.)(?:layers|layer|h|blocks|block)\.(\d+)\.")
 
 
@@ -59,31 +57,37 @@ def update_sparsity(before: Checkpoint, after: Checkpoint) -> pd.DataFrame:
         after: the same, or the folder of an adapter of PEFT, which is merged into ``before`` in float32.
 
     Returns:
-        One row a tensor and definition: tensor, parameters, dtype (in which both are compared), tolerance (``exact``:
-        equal; ``1e-05``: |w1 - w0| <= it; ``relative``: equal or |w1 - w0| < |w0| / 256, in
-        float32 only, since in bfloat16 it is ``exact``), unchanged (elements), norm (of w1 - w0), base_norm (of w0;
-        both Frobenius) and null: the elements that a Gaussian update of the same norm, stored as w1 is, would leave
-        unchanged, by one draw. ``attrs["skipped"]`` says which tensors cannot be compared, and why. Tensors that
-        share memory in a state dict count once.
+        One row a tensor and definition: tensor, parameters, dtype (in which both are compared), tolerance (see
+        ``DEFINITIONS``), unchanged (elements), norm (of w1 - w0), base_norm (of w0; both Frobenius) and null: the
+        elements that a Gaussian update of the same norm, stored as w1 is, would leave unchanged, by one draw.
+        ``attrs["skipped"]`` says which tensors cannot be compared, and why. Tensors that share memory in a state dict
+        count once.
 
     Raises:
         UserError: a checkpoint cannot be read, or the two have no comparable tensor in common.
     """
     import pandas as pd
+    import torch
 
-    old, new = open_pair(before, after)
-    skipped = {name: why for name in {**old, **new} if (why := _why_not(old.get(name), new.get(name)))}
-    pairs = {name: (weight, new[name]) for name, weight in old.items() if name not in skipped}
+    old, new, factors = open_pair(before, after)
     rows = []
-    for name, sums, sample in _compared(pairs):
-        if not np.isfinite(sums).all():
-            skipped[name] = "holds numbers that are not finite"
-            continue
-        trained, size, (norm, base_norm) = pairs[name][1], math.prod(pairs[name][1].shape), np.sqrt(sums[5:])
-        stored = "F32" if trained.factors else trained.dtype
-        null = size * _null(sample, norm / math.sqrt(size), stored)
-        for definition, unchanged, expected in zip(DEFINITIONS, sums[:5], null, strict=True):
-            rows.append((name, size, *definition, int(unchanged), norm, base_norm, expected))
+    skipped = {name: "is only in the base" for name in old if name not in new}
+    skipped |= {name: "is only in the trained" for name in new if name not in old}
+    with ThreadPoolExecutor(2, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        for name in (name for name in old if name in new):
+            base, trained = load(old, name), load(new, name)
+            if why := _why_not(base, trained):
+                skipped[name] = why
+                continue
+            *counts, squares, base_squares = _compared(base, trained, factors.get(name), pool)
+            if not math.isfinite(squares + base_squares):
+                skipped[name] = "holds numbers that are not finite"
+                continue
+            size, norm, base_norm = base.numel(), math.sqrt(squares), math.sqrt(base_squares)
+            null = _null(base, norm / math.sqrt(size), torch.float32 if name in factors else trained.dtype)
+            for definition, unchanged, share in zip(DEFINITIONS, counts, null, strict=True):
+                rows.append((name, size, *definition, int(unchanged), norm, base_norm, size * share))
+    torch.set_num_threads(torch.get_num_threads())  # what a thread set is what later threads would start with
     if not rows:
         some = next((f"{name} {why}" for name, why in skipped.items()), "both are empty")
         raise UserError(f"The two checkpoints have no comparable tensor in common ({some}): give two of one model.")
@@ -160,15 +164,16 @@ def effective_ranks(adapter: str | Path) -> pd.DataFrame:
         sum to 1 (Roy and Vetterli 2007), between 1 and rank; 0 for B A = 0.
     """
     import pandas as pd
+    import torch
 
     rows = []
     factors = lora_factors(Path(adapter)) if (Path(adapter) / "adapter_config.json").is_file() else {}
     for name, (a, b) in factors.items():
         # The singular values of B A are those of the small product of the two triangular factors.
-        inner = np.linalg.qr(b.astype(float), "r") @ np.linalg.qr(a.astype(float).T, "r").T
-        values = np.linalg.svd(inner, compute_uv=False)
-        shares = values[values > 0] / values.sum() if values.any() else values[:0]
-        entropy = -float(np.sum(shares * np.log(shares)))
+        inner = torch.linalg.qr(b.double(), "r").R @ torch.linalg.qr(a.double().T, "r").R.T
+        values = torch.linalg.svdvals(inner)
+        shares = values[values > 0] / values.sum()
+        entropy = -float((shares * shares.log()).sum())
         rows.append((name, len(a), math.exp(entropy) if len(shares) else 0.0))
     return pd.DataFrame(rows, columns=["tensor", "rank", "effective_rank"])
 
@@ -193,100 +198,59 @@ def module_of(tensor: str) -> str:
     return parts[-2] if len(parts) > 1 and parts[-1] in {"weight", "bias"} else parts[-1]
 
 
-def _why_not(old: Weight | None, new: Weight | None) -> str:
+def _why_not(base: torch.Tensor, trained: torch.Tensor) -> str:
     """Why two tensors of one name cannot be compared; empty where they can."""
-    if old is None or new is None:
-        return "is only in the trained" if old is None else "is only in the base"
-    if old.shape != new.shape:
-        return f"has another shape, {list(old.shape)} -> {list(new.shape)}"
-    if not {old.dtype, new.dtype} <= FLOATING.keys():
-        return f"is of no known floating type, {old.dtype} -> {new.dtype}"
-    return "" if math.prod(old.shape) else "is empty"
+    if base.shape != trained.shape:
+        return f"has another shape, {list(base.shape)} -> {list(trained.shape)}"
+    if not all(tensor.is_floating_point() and tensor.itemsize > 1 for tensor in (base, trained)):
+        return f"is of no known floating type, {base.dtype} -> {trained.dtype}"
+    return "" if base.numel() else "is empty"
 
 
-def _compared(pairs: Mapping[str, tuple[Weight, Weight]]) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-    """Name, sums [7] and sample of each pair, as ``_range_found`` has them, in their order.
+def _compared(
+    base: torch.Tensor, trained: torch.Tensor, factors: tuple[torch.Tensor, torch.Tensor] | None, pool: Executor
+) -> np.ndarray:
+    """Sums [7] over two tensors, as ``_block_compared`` has them, the adapter merged in block by block."""
+    width = base.shape[-1] if base.dim() else 1
+    base, trained = base.reshape(-1, width), trained.reshape(-1, width)
+    step = max(1, _BLOCK // width)
 
-    By two threads, since NumPy's loops do not hold Python's lock; each works on one range at a time.
+    def work(first: int) -> np.ndarray:
+        sums = np.zeros(7)
+        for start in range(first, min(first + _TASK * step, len(base)), step):
+            x, y = base[start : start + step], trained[start : start + step]
+            if factors:
+                a, b = factors
+                y = (b[start : start + step] @ a).add_(y)
+            sums += _block_compared(x.flatten(), y.flatten())
+        return sums
+
+    return np.sum(list(pool.map(work, range(0, len(base), _TASK * step))), axis=0)
+
+
+def _block_compared(base: torch.Tensor, trained: torch.Tensor) -> tuple[float, ...]:
+    """Elements [n] that are equal by each of the five definitions, and squares of the change and of the base, summed.
+
+    NumPy compares and counts several times as fast as torch; torch converts types so.
     """
-    sizes = {name: math.prod(old.shape) for name, (old, _) in pairs.items()}
-    tasks = [(name, start) for name, size in sizes.items() for start in range(0, size, _TASK)]
+    import torch
 
-    def work(task: tuple[str, int]) -> tuple[np.ndarray, np.ndarray]:
-        name, start = task
-        return _range_found(*pairs[name], start, min(start + _TASK, sizes[name]))
-
-    with ThreadPoolExecutor(2) as pool:
-        results = zip(tasks, pool.map(work, tasks), strict=True)
-        for name, group in groupby(results, key=lambda item: item[0][0]):
-            sums, samples = zip(*(found for _, found in group), strict=True)
-            yield name, np.sum(sums, axis=0), np.concatenate(samples)
-
-
-def _range_found(old: Weight, new: Weight, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
-    """Of a range of two tensors: sums [7] (``_counts`` [6], squares of the base) and some of the base's elements."""
-    stride = math.prod(old.shape) // NULL_DRAWS | 1  # odd: it does not meet the same columns in every row
-    arrays, sums, sample = np.empty((4, _BLOCK), dtype=np.float32), np.zeros(7), []
-    for first in range(start, stop, _BLOCK):
-        last = min(first + _BLOCK, stop)
-        scratch = arrays[:, : last - first]
-        x, y, *_ = scratch
-        old.read(first, last, x)
-        sums[6] += np.dot(x, x)
-        sample.append(x[-first % stride :: stride].copy())
-        if old is new:
-            sums[:5] += last - first
-        else:
-            new.read(first, last, y)
-            sums[:6] += _counts(scratch, old.dtype == new.dtype == "BF16" and new.factors is None)
-    for weight in (old, new):
-        weight.release(start, stop)
-    return sums, np.concatenate(sample)
+    both_rounded = base.dtype == trained.dtype == torch.bfloat16
+    x, y = base.float(), trained.float()
+    change = y - x
+    squares = float(torch.dot(change, change)), float(torch.dot(x, x))
+    change = change.abs_().numpy()
+    exact, close = _count(change <= 0), _count(change <= 1e-5)
+    if both_rounded or exact == len(change):
+        return exact, close, exact, exact, close, *squares
+    relative = _count(change <= (x * _BELOW_THRESHOLD).abs_().numpy())
+    change = y.bfloat16().float().sub_(x.bfloat16().float()).abs_().numpy()
+    return exact, close, relative, _count(change <= 0), _count(change <= 1e-5), *squares
 
 
-def _counts(scratch: np.ndarray, both_rounded: bool = False) -> tuple[float, ...]:
-    """Elements of two tensors that are equal by each of the five definitions, and the sum of squared changes.
-
-    ``scratch`` [4, n], float32, holds the tensors in its first rows. All of it is overwritten, and no such array is
-    made, which would take as long as comparing. ``both_rounded``: the numbers are of bfloat16 already.
-    """
-    x, y, change, other = scratch
-    limit = np.float32(1e-5)
-    flags = np.empty(len(x), dtype=bool)
-
-    def within(bound: np.ndarray | np.float32) -> int:
-        return np.count_nonzero(np.less_equal(change, bound, out=flags))
-
-    np.subtract(y, x, out=change)
-    squares = float(np.dot(change, change))
-    np.abs(change, out=change)
-    exact, close = within(np.float32(0)), within(limit)
-    if both_rounded:
-        return exact, close, exact, exact, close, squares
-    np.multiply(np.abs(x, out=other), _BELOW_THRESHOLD, out=other)
-    relative = within(other)
-    for tensor in (x, y):
-        _round_to_bfloat16(tensor, other)
-    np.abs(np.subtract(y, x, out=change), out=change)
-    return exact, close, relative, within(np.float32(0)), within(limit), squares
-
-
-def _round_to_bfloat16(numbers: np.ndarray, scratch: np.ndarray) -> None:
-    """Round float32 numbers to bfloat16 in place, ties to even; ``scratch`` is an array like them."""
-    bits, last = numbers.view(np.uint32), scratch.view(np.uint32)
-    np.bitwise_and(np.right_shift(bits, 16, out=last), 1, out=last)
-    np.add(bits, last, out=bits)
-    np.add(bits, 0x7FFF, out=bits)
-    np.bitwise_and(bits, 0xFFFF0000, out=bits)
-
-
-def _null(sample: np.ndarray, deviation: float, dtype: str) -> np.ndarray:
-    """[5], shares of the sample that a Gaussian update of a standard deviation leaves unchanged, by one draw."""
-    scratch = np.empty((4, len(sample)), dtype=np.float32)
-    scratch[0] = sample
-    scratch[1] = sample + np.random.default_rng(0).normal(0, deviation, len(sample))
-    if dtype == "BF16":
-        _round_to_bfloat16(scratch[1], scratch[2])
-    elif dtype == "F16":
-        scratch[1] = scratch[1].astype(np.float16)
-    return np.array(_counts(scratch)[:5]) / len(sample)
+def _null(base: torch.Tensor, deviation: float, dtype: torch.dtype) -> np.ndarray:
+    """[5], shares of a sample that a Gaussian update of a standard deviation leaves unchanged, by one draw."""
+    stride = base.numel() // NULL_DRAWS | 1  # odd: it does not meet the same columns in every row
+    sample = base.flatten()[::stride].float()
+    moved = sample + sample.new_tensor(np.random.default_rng(0).normal(0, deviation, len(sample)))
+    return np.array(_block_compared(sample, moved.to(dtype))[:5]) / len(sample)
