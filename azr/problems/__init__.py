@@ -5,8 +5,8 @@ with problem_set.open_executor() as executor:
     frame = evaluate(model, tokenizer, style, executor, problem_set, samples=64, decoding=Decoding(96))
 """
 
-from azr.problems.base import Graded, Problem
 from azr.problems.loading import NAMES, ProblemSet, load_problems
 from azr.problems.measuring import evaluate, resolve_proposals
+from azr.problems.tasks import Graded, Problem
 
 __all__ = ["NAMES", "Graded", "Problem", "ProblemSet", "evaluate", "load_problems", "resolve_proposals"]

@@ -24,7 +24,7 @@ from typing import Any
 import yaml
 
 from azr.executor import Executor, Script, Verdict
-from azr.problems.base import Graded, Problem
+from azr.problems.tasks import Graded, Problem
 from azr.prompts.base import PromptStyle
 from azr.prompts.fences import blocks
 from azr.prompts.parsing import parse

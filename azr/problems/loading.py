@@ -25,7 +25,7 @@ from azr.errors import UserError
 from azr.executor import Executor
 from azr.executor.policy import IMPORTS
 from azr.problems import evalplus, mathematics, tasks
-from azr.problems.base import Graded, Problem
+from azr.problems.tasks import Graded, Problem
 from azr.prompts.base import PromptStyle
 
 Reader = Callable[[Mapping[str, Any], int], list[Problem]]
@@ -44,7 +44,7 @@ GRADERS: dict[str, Callable[[Sequence[tuple[Problem, str]], PromptStyle, Executo
     "evalplus": evalplus.grade_evalplus,
     "execution": tasks.grade_execution,
     "mathematics": mathematics.grade_mathematics,
-    "arithmetic": tasks.grade_arithmetic,
+    "arithmetic": mathematics.grade_arithmetic,
 }
 _MORE = {"datetime", "hashlib", "json", "random"}
 LIMITS: dict[str, dict[str, Any]] = {

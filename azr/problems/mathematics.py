@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from azr.executor import Executor
-from azr.problems.base import Graded, Problem
+from azr.problems.tasks import Graded, Problem
 from azr.prompts.base import PromptStyle
 
 MAX_ANSWER_CHARS = 500
@@ -30,6 +30,7 @@ _WORKER = Path(__file__).with_name("math_worker.py")
 _INSTRUCTION = "\n\nReason step by step and put the final answer, and nothing else, into \\boxed{...}."
 _FORMULA = re.compile(r"\$\$(.+?)\$\$|\$(.+?)\$|\\\[(.+?)\\\]|\\\((.+?)\\\)", re.DOTALL)
 _BOX = re.compile(r"\\(?:boxed|fbox|framebox)(?![a-zA-Z])\s*")
+_ARITHMETIC = re.compile(r"(?:think [^\n]*\n)?answer (-?\d+)")
 _BESIDE = re.compile(
     r"(?:[\s$,;&]|\\[,;:()\[\]\\ ]|\\q?quad|and|or|\\text\s*\{\s*,?\s*(?:and|or)?\s*\}|[a-zA-Z](?:_\w)?\s*=)*"
 )
@@ -147,3 +148,15 @@ def grade_mathematics(attempts: Sequence[tuple[Problem, str]], style: PromptStyl
         Graded(right[pair], style.parse_answer(None, response).well_formed, pair[1])
         for pair, (_, response) in zip(pairs, attempts, strict=True)
     ]
+
+
+def grade_arithmetic(attempts: Sequence[tuple[Problem, str]], style: PromptStyle, executor: Executor) -> list[Graded]:
+    """The world's questions: the compact style's form, or the final answer of a response in any other style."""
+    graded = []
+    for problem, response in attempts:
+        match = _ARITHMETIC.fullmatch(response)
+        read = (match and match[1], match is not None)
+        if style.name != "compact":
+            read = (final_answer(style.final(response)), style.parse_answer(None, response).well_formed)
+        graded.append(Graded(read[0] == problem.gold["answer"], read[1], read[0]))
+    return graded

@@ -29,8 +29,8 @@ from azr.metrics.entropy import answer_entropy
 from azr.metrics.programs import statement_count
 from azr.models.sampling import Completion, Decoding, sample
 from azr.models.scoring import answer_probabilities
-from azr.problems.base import Graded, Problem
 from azr.problems.loading import ProblemSet
+from azr.problems.tasks import Graded, Problem
 from azr.prompts.base import PromptStyle
 from azr.runs import append_lines, read_lines, write_lines
 from azr.tasks import Task, TaskType

@@ -1,28 +1,62 @@
-"""Problems that are self-play's own tasks: of the world, of seed files, of a run, and of execution benchmarks.
+"""What a problem is, and problems that are self-play's own tasks: of the world, seed files, runs, execution benchmarks.
+
+>>> Problem("61", "aime24", question="What is 2 + 3?", gold={"answer": "5"}).task is None
+True
 
 CruxEval (arXiv 2401.03065) asks for an output and for an input of each program, LiveCodeBench's execution part
 (arXiv 2403.07974) for the output; any input that leads to the output counts. Entry functions are renamed to ``f``, as
-AZR does. The world's arithmetic questions, which are no tasks, are here too.
+AZR does. The world's arithmetic questions, which are no tasks, are drawn here too. Left out: problems in free text
+(``evalplus``, ``mathematics``) and names of sets (``loading``).
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from azr.executor import Executor, Job, Verdict
 from azr.grading import grade_many
-from azr.problems.base import Graded, Problem
-from azr.problems.mathematics import final_answer
 from azr.prompts.base import PromptStyle
 from azr.prompts.parsing import find_answer, parse, read_arguments, read_literal, read_program
 from azr.tasks import Task, TaskType
 from azr.world.problems import arithmetic_problems, problems
 
 _PAIR = (TaskType.DEDUCTION, TaskType.ABDUCTION)
-_ARITHMETIC = re.compile(r"(?:think [^\n]*\n)?answer (-?\d+)")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One problem of a set."""
+
+    id: str
+    """Unique within its set, and the same wherever the set is loaded from."""
+    group: str
+    """What tables break down by: the task type of a task, else the set's name."""
+    question: str = ""
+    """What the model is asked; empty where ``task`` is given."""
+    task: Task | None = None
+    gold: Mapping[str, Any] = field(default_factory=dict)
+    """What the grader compares with; its keys are the grader's own."""
+    values: tuple[str, ...] = ()
+    """The world's problems: literals on the way to the answer, in the order in which a solver writes them."""
+    worked: str = ""
+    """The text of a worked solution, where the set has one."""
+    size: int = 0
+    """Statements of the program; 0 where it is not known."""
+
+
+@dataclass(frozen=True)
+class Graded:
+    """What became of one response."""
+
+    correct: bool
+    well_formed: bool
+    """Whether the response has the form that the prompt style asks for."""
+    answer: str | None
+    """The final answer as it was read; None where there is none."""
+    refused: bool = False
+    """Whether it is wrong because the executor's policy forbids the program: no fault of the answer's."""
 
 
 def world_problems(split: str, count: int) -> list[Problem]:
@@ -124,15 +158,3 @@ def _graded(
     tried = executor.run_many([Job(program, "no literal", runs=1) for program in programs.values()])
     refused = {i for i, execution in zip(programs, tried, strict=True) if execution.verdict is Verdict.REJECTED}
     return [Graded(right.get(i, False), form, answer, i in refused) for i, (answer, form) in enumerate(read)]
-
-
-def grade_arithmetic(attempts: Sequence[tuple[Problem, str]], style: PromptStyle, executor: Executor) -> list[Graded]:
-    """The compact style's form, or the final answer of a response in any other style."""
-    graded = []
-    for problem, response in attempts:
-        match = _ARITHMETIC.fullmatch(response)
-        read = (match and match[1], match is not None)
-        if style.name != "compact":
-            read = (final_answer(style.final(response)), style.parse_answer(None, response).well_formed)
-        graded.append(Graded(read[0] == problem.gold["answer"], read[1], read[0]))
-    return graded

@@ -99,27 +99,25 @@ class PaperStyle:
 
     def parse_proposal(self, task_type: TaskType, response: str, references: Sequence[Task]) -> ParsedProposal:
         answer, well_formed = self._answer(response)
-        induction = task_type is TaskType.INDUCTION
-        if induction:
-            found = read_program(references[0].program, rename=False)
-        else:
-            found = find_program(answer or "", last=False, rename=True)
         parts = [block for block in blocks(answer or "") if block.closed]
         texts = [part.text for part in parts if part.kind == "input"]
-        texts = texts[-self.num_induction_inputs :] if induction else texts[:1]
+        if task_type is TaskType.INDUCTION:
+            found, count = read_program(references[0].program, rename=False), self.num_induction_inputs
+            texts, messages = texts[-count:], [part.text.strip() for part in parts if part.kind == "message"]
+        else:
+            found, count = find_program(answer or "", last=False, rename=True), 1
+            texts, messages = texts[:count], [""]
         inputs = [read_arguments(text, found.parameters, found.entry) for text in texts]
-        messages = [part.text.strip() for part in parts if part.kind == "message"] if induction else [""]
         missing = {
             found.reason: found.program is None,
-            "too few inputs": len(texts) < (self.num_induction_inputs if induction else 1),
+            "too few inputs": len(texts) < count,
             "input is not literal": not all(inputs),
             "no message": not messages,
         }
-        reason = next((reason for reason, holds in missing.items() if holds), "")
-        if reason or found.program is None:
-            return ParsedProposal(None, well_formed, reason)
-        program = references[0].program if induction else found.program
-        return ParsedProposal(Proposal(program, tuple(map(str, inputs)), messages[0]), well_formed)
+        for reason, holds in missing.items():
+            if holds:
+                return ParsedProposal(None, well_formed, reason)
+        return ParsedProposal(Proposal(found.program, tuple(inputs), messages[0]), well_formed)
 
     def parse_answer(self, task_type: TaskType | None, response: str) -> ParsedAnswer:
         """``answer`` is None where the tagged text holds nothing of the kind; that costs the credit, not the format."""

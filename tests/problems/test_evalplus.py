@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from azr.problems.base import Graded
 from azr.problems.evalplus import extract_program, read_evalplus, restored
 from azr.problems.loading import ProblemSet
+from azr.problems.tasks import Graded
 from azr.prompts.paper import PaperStyle
 
 STYLE = PaperStyle()
