@@ -4,7 +4,7 @@
     nll, entropy = numbers[0]                                    # of the first completion, each [tokens], in nats
     answer_probabilities(model, [(prompt + trace, answer + [end])], chunk=64)
 
-All at temperature 1, over the full vocabulary. Left out: gradients, and scores of prompts.
+Over the full vocabulary, at temperature 1 unless said. Left out: scores of prompts.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from torch import nn
 from transformers import PreTrainedModel
 
 LOGITS = 1 << 27
@@ -20,6 +21,27 @@ LOGITS = 1 << 27
 
 Row = tuple[Sequence[int], Sequence[int]]
 """Token ids of what stands there and of what is scored after it, at least one each."""
+
+
+def token_scores(
+    model: nn.Module, rows: Sequence[Row], temperature: float = 1.0
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """log p of each token of the completions, its row, and the entropy of the whole distribution there; each [tokens].
+
+    All in one forward pass and with gradients, but for the entropies (nats). Rows are padded on the right, where a
+    causal model does not look, so that no mask is needed; logits are computed in the columns of completions alone.
+    """
+    whole = [[*prompt, *completion] for prompt, completion in rows]
+    width, device = max(map(len, whole)), next(model.parameters()).device
+    ids = torch.tensor([row + [0] * (width - len(row)) for row in whole], device=device)
+    places = [(i, t) for i, (prompt, _) in enumerate(rows) for t in range(len(prompt), len(whole[i]))]
+    row, place = torch.tensor(places, device=device).T
+    columns, column = torch.unique(place - 1, return_inverse=True)
+    logits = model(input_ids=ids, logits_to_keep=columns, use_cache=False).logits[row, column].float()
+    log_p = torch.log_softmax(logits / temperature, dim=-1)
+    with torch.no_grad():
+        entropies = torch.cat([torch.special.entr(part.exp()).sum(-1) for part in log_p.split(1024)])
+    return log_p.gather(-1, ids[row, place, None])[:, 0], row, entropies
 
 
 @torch.no_grad()
@@ -36,16 +58,10 @@ def token_statistics(model: PreTrainedModel, rows: Sequence[Row], chunk: int) ->
     """
     found: dict[int, tuple[np.ndarray, np.ndarray]] = {}
     for block in _blocks(rows, chunk, model.config.get_text_config().vocab_size):
-        width = max(len(rows[i][0]) + len(rows[i][1]) for i in block)
-        padded = [[*rows[i][0], *rows[i][1]] for i in block]
-        ids = torch.tensor([row + [0] * (width - len(row)) for row in padded], device=model.device)
-        kept = width - min(len(rows[i][0]) for i in block) + 1  # no row sees its padding, which is on its right
-        log_p = model(ids, use_cache=False).logits[:, -kept:-1].float().log_softmax(-1)
-        nll = -log_p.gather(-1, ids[:, 1 - kept :, None])[..., 0].cpu().numpy()
-        entropy = torch.special.entr(log_p.exp()).sum(-1).cpu().numpy()
-        for i, *parts in zip(block, nll, entropy, strict=True):
-            start = len(rows[i][0]) - (width - kept + 1)
-            found[i] = tuple(part[start : start + len(rows[i][1])] for part in parts)
+        log_p, _, entropy = token_scores(model, [rows[i] for i in block])
+        sizes = [len(rows[i][1]) for i in block]
+        parts = zip((-log_p).cpu().split(sizes), entropy.cpu().split(sizes), strict=True)
+        found |= {i: (nll.numpy(), own.numpy()) for i, (nll, own) in zip(block, parts, strict=True)}
     return [found[i] for i in range(len(rows))]
 
 
