@@ -18,14 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import (
-    GatedRepoError,
-    HFValidationError,
-    HTTPError,
-    LocalEntryNotFoundError,
-    RepositoryNotFoundError,
-)
+from huggingface_hub import errors, snapshot_download
 from huggingface_hub.utils import logging as hub_logging
 from peft import PeftModel
 from safetensors import SafetensorError
@@ -98,7 +91,7 @@ def weights_folder(name: str) -> Path:
         return path
     try:
         return Path(snapshot_download(name, local_files_only=True))
-    except (HFValidationError, LocalEntryNotFoundError):
+    except (errors.HFValidationError, errors.LocalEntryNotFoundError):
         raise UserError(
             f"There are no weights '{name}' here: give nano, micro, a run, a folder, or a model downloaded before."
         ) from None
@@ -118,13 +111,12 @@ def _found(name: str) -> tuple[str, dict[str, str]]:
     hub_logging.set_verbosity_error()
     try:
         snapshot_download(name, allow_patterns="config.json")
-    except GatedRepoError as error:
+    except (errors.RepositoryNotFoundError, errors.HFValidationError) as error:
         raise UserError(
-            f"The model '{name}' is gated: accept its licence on the hub and log in with `hf auth login`."
+            f"There is no model '{name}' that you may open: give nano, micro, a local folder or a hub id (a gated one "
+            "once its licence is accepted, after `hf auth login`)."
         ) from error
-    except (RepositoryNotFoundError, HFValidationError) as error:
-        raise UserError(f"There is no model '{name}': give nano, micro, a local folder or a hub id.") from error
-    except (OSError, HTTPError) as error:
+    except (OSError, errors.HTTPError) as error:
         raise UserError(
             f"The model '{name}' is not here and the hub cannot be reached: give a local folder, or connect."
         ) from error
@@ -135,9 +127,6 @@ def _found(name: str) -> tuple[str, dict[str, str]]:
 def _opening(name: str) -> Iterator[None]:
     try:
         yield
-    except ImportError as error:
-        needed = str(error).strip().splitlines()[0]
-        raise UserError(f"The model '{name}' needs a package that is not installed: {needed}") from error
     except UNOPENED as error:
         raise UserError(
             f"'{name}' is no causal language model with its tokenizer that transformers can open: take another."

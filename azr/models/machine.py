@@ -15,29 +15,30 @@ import shutil
 import sys
 from pathlib import Path
 
-from azr.config import load_profile
 from azr.executor import sandbox_layers
-from azr.runs import BUILT_IN, ROOT, profile_names
+from azr.runs import ROOT
 
 SHOWN_PACKAGES = ("torch", "transformers", "trl", "peft", "accelerate", "numpy")
 GIB = 2**30
+CGROUP = Path("/sys/fs/cgroup")
+"""Where a container's limits stand."""
 
 
-def cores(cgroup: Path = Path("/sys/fs/cgroup")) -> float:
+def cores() -> float:
     """Processor cores this process may use: those it may be scheduled on, less if a container grants it less."""
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
-        quota, period = (cgroup / "cpu.max").read_text(encoding="utf-8").split()
+        quota, period = (CGROUP / "cpu.max").read_text(encoding="utf-8").split()
         return min(float(available), int(quota) / int(period))
     except (OSError, ValueError):  # no such file, or "max": no limit
         return float(available)
 
 
-def memory_bytes(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
+def memory_bytes() -> int:
     """Main memory in bytes: the machine's, or what a container grants if that is less."""
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     try:
-        return min(machine, int((cgroup / "memory.max").read_text(encoding="utf-8")))
+        return min(machine, int((CGROUP / "memory.max").read_text(encoding="utf-8")))
     except (OSError, ValueError):
         return machine
 
@@ -50,20 +51,10 @@ def gpus() -> list[tuple[str, int]]:
     return [(gpu.name, gpu.total_memory) for gpu in found]
 
 
-def _profile_line(name: str, gpu_count: int) -> str:
-    models = [model.name for model in load_profile(name).models]
-    if all(model in BUILT_IN for model in models):
-        return f"{name}: fits (built-in {' and '.join(models)})"
-    if gpu_count:
-        return f"{name}: azr doctor --model {models[0]} --profile {name} says whether it fits"
-    return f"{name}: does not fit ({models[0]} needs a GPU, and there is none)"
-
-
 def machine_report() -> list[tuple[str, str]]:
     """Pairs of heading and line, in the order in which they are shown; a heading may come more than once."""
     packages = [f"{name} {importlib.metadata.version(name)}" for name in SHOWN_PACKAGES]
-    graphics = gpus()
-    lines = [f"{name}, {size / GIB:.0f} GiB" for name, size in graphics]
+    lines = [f"{name}, {size / GIB:.0f} GiB" for name, size in gpus()]
     return [
         ("system", f"{platform.system()} {platform.release()}, {platform.machine()}"),
         ("Python", f"{platform.python_version()} ({sys.executable})"),
@@ -73,5 +64,4 @@ def machine_report() -> list[tuple[str, str]]:
         ("disk", f"{shutil.disk_usage(ROOT).free / GIB:.0f} GiB free where the project is"),
         *[("GPU", line) for line in lines or ["none; the built-in models need none"]],
         *[("sandbox", f"{layer}: {state}") for layer, state in sandbox_layers().items()],
-        *[("profile", _profile_line(name, len(graphics))) for name in profile_names()],
     ]

@@ -13,16 +13,17 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from peft import LoraConfig, get_peft_model
 from peft.tuners.lora import LoraLayer
+from torch.autograd.graph import saved_tensors_hooks
 from transformers import AutoModelForCausalLM, DynamicCache, PretrainedConfig
 
-from azr.config import Profile, override
+from azr.config import Profile
 from azr.models.loading import load_config
 from azr.models.machine import GIB, gpus, memory_bytes
 from azr.models.sampling import READ
@@ -37,6 +38,8 @@ PROMPT = {"compact": (64, 64), "paper": (900, 180), "paper-chat": (900, 180)}
 """Tokens of the longest instruction, and of each reference shown with it: generous assumptions."""
 TOKENS = (16, 48)
 """Tokens of the two measurements."""
+SAVING = "set train.gradient_checkpointing=true, then halve train.micro_batch, rollout.chunk or rollout.max_new_tokens"
+"""What brings memory down, the cheapest for the result first."""
 
 
 @dataclass(frozen=True)
@@ -64,15 +67,13 @@ def costs(config: PretrainedConfig, profile: Profile) -> Costs:
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     parameters = sum(p.numel() for p in model.parameters()) - (0 if profile.model.full else trained)
     merged = sum(m.get_base_layer().weight.numel() for m in model.modules() if isinstance(m, LoraLayer))
-    (a, b), (c, d) = ([_kept(config, profile, layers, tokens) for tokens in TOKENS] for layers in (1, 2))
-    span = TOKENS[1] - TOKENS[0]
-    both = (d[0] - c[0] - b[0] + a[0]) / span
-    token = (b[0] - a[0]) / span - both
-    layer = c[0] - a[0] - TOKENS[0] * both
-    once = a[0] - layer - TOKENS[0] * (token + both)
-    cached = d[1] / (2 * TOKENS[1])
+    sizes = [(layers, tokens) for layers in (1, 2) for tokens in TOKENS]
+    measured = [_kept(config, profile, *size) for size in sizes]
+    terms = [[1, layers, tokens, layers * tokens] for layers, tokens in sizes]
+    kept = np.linalg.solve(terms, [own for own, _ in measured])
+    cached = measured[-1][1] / (2 * TOKENS[1])
     shape = (text.num_hidden_layers, text.hidden_size, text.vocab_size)
-    return Costs(parameters, trained, merged, (once, layer, token, both), cached, *shape)
+    return Costs(parameters, trained, merged, tuple(kept.tolist()), cached, *shape)
 
 
 def _adapted(model: Any, profile: Profile) -> Any:
@@ -95,13 +96,8 @@ def _kept(config: PretrainedConfig, profile: Profile, layers: int, tokens: int) 
     model = _adapted(blank.to_empty(device="cpu"), profile).train().base_model
     own = {tensor.untyped_storage().data_ptr() for tensor in [*model.parameters(), *model.buffers()]}
     kept: dict[int, torch.Tensor] = {}
-
-    def keep(tensor: torch.Tensor) -> torch.Tensor:
-        kept[tensor.untyped_storage().data_ptr()] = tensor
-        return tensor
-
-    mixed = torch.autocast("cpu", torch.bfloat16, enabled=profile.model.dtype == "bfloat16")
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor), mixed:
+    keep = saved_tensors_hooks(lambda own: kept.update({own.untyped_storage().data_ptr(): own}), lambda kept: kept)
+    with keep, torch.autocast("cpu", torch.bfloat16, enabled=profile.model.dtype == "bfloat16"):  # never backward
         cache = DynamicCache()  # as in sampling, where windows do not shorten it
         output = model(torch.zeros(1, tokens, dtype=torch.long), past_key_values=cache)[0]  # held until all is counted
     cached = sum(layer.keys.nbytes + layer.values.nbytes for layer in cache.layers)
@@ -118,7 +114,7 @@ def predict(found: Costs, profile: Profile) -> dict[str, dict[str, int]]:
     prompt, response = instruction + reference * profile.rollout.references, profile.rollout.max_new_tokens
     chunk = profile.rollout.chunk if profile.engine.name == "transformers" else 0
     rows, again = profile.train.micro_batch, profile.train.gradient_checkpointing
-    inputs = layers * found.hidden * size if again else 0  # kept of each layer, and one layer's all computed anew
+    a_token = token + (both + layers * found.hidden * size if again else both * layers)  # or one layer computed anew
     parts = {
         "held": {
             "weights": found.parameters * size,
@@ -133,9 +129,7 @@ def predict(found: Costs, profile: Profile) -> dict[str, dict[str, int]]:
             "merging": found.merged * size if chunk else 0,
         },
         "training": {
-            "activations": once
-            + layer * layers
-            + rows * (prompt + response) * (token + both * (1 if again else layers) + inputs),
+            "activations": once + layer * layers + rows * (prompt + response) * a_token,
             "logits": rows * response * found.vocabulary * FP32 * TRAIN_LOGITS,
         },
     }
@@ -148,47 +142,17 @@ def peak(parts: dict[str, dict[str, int]]) -> int:
     return int((held + max(sampling, training)) * SPARE)
 
 
-def _divisors_below(profile: Profile) -> list[int]:
-    return [n for n in range(1, profile.train.micro_batch) if profile.rollout.rows % n == 0]
-
-
-TURNS: dict[str, Callable[[Profile], Any]] = {
-    "train.gradient_checkpointing": lambda profile: True,
-    "train.micro_batch": lambda profile: max(_divisors_below(profile), default=1),
-    "rollout.chunk": lambda profile: (profile.rollout.chunk + 1) // 2,
-    "model.full": lambda profile: False,
-    "rollout.max_new_tokens": lambda p: min(p.rollout.max_new_tokens, max(256, p.rollout.max_new_tokens // 2)),
-}
-"""Settings that bring memory down, the cheapest for the result first, and one turn of each."""
-
-
-def advice(config: PretrainedConfig, profile: Profile, room: int) -> str:
-    """One sentence: whether the profile fits into ``room`` bytes, and if not which settings to change, in order."""
-    known = {profile.model.full: costs(config, profile)}
-    first = least = peak(predict(known[profile.model.full], profile))
-    changes: dict[str, Any] = {}
-    for name, turn in TURNS.items():
-        while least > room:
-            changed = override(profile, {name: turn(profile)})
-            if changed.model.full not in known:
-                known[changed.model.full] = costs(config, changed)
-            lower = peak(predict(known[changed.model.full], changed))
-            if lower >= least:
-                break
-            profile, least, changes[name] = changed, lower, turn(profile)
-    if first <= room:
-        return f"fits: {first / GIB:.1f} of {room / GIB:.1f} GiB"
-    short = f"does not fit: {first / GIB:.1f} of {room / GIB:.1f} GiB"
-    if least > room:
-        return f"{short}; no setting brings it below {least / GIB:.1f} GiB: take a smaller model"
-    settings = ", ".join(f"{name}={str(value).lower()}" for name, value in changes.items())
-    return f"{short}; {settings} makes it {least / GIB:.1f} GiB"
+def verdict(needed: int, room: int) -> str:
+    """One sentence: whether so many bytes fit into the room that there is, and if not what helps."""
+    numbers = f"{needed / GIB:.1f} of {room / GIB:.1f} GiB"
+    if needed <= room:
+        return f"fits: {numbers}"
+    return f"does not fit: {numbers}; {SAVING}, or take a smaller model"
 
 
 def fit_report(profile: Profile) -> list[tuple[str, str]]:
     """Pairs of heading and line: memory by part, and whether it fits. Raises UserError where there is no such model."""
-    config = load_config(profile.model.name)
-    found = costs(config, profile)
+    found = costs(load_config(profile.model.name), profile)
     parts = predict(found, profile)
     cards = [size for _, size in gpus()]
     share = profile.engine.vllm_gpu_memory_utilization if profile.engine.name == "vllm" else 0.0
@@ -200,5 +164,5 @@ def fit_report(profile: Profile) -> list[tuple[str, str]]:
         ("count", f"{found.parameters / 1e6:,.1f} M parameters, {found.trained / 1e6:,.2f} M trained"),
         *[(when, f"{part:<12}{size / GIB:>8.2f} GiB") for when, own in parts.items() for part, size in own.items()],
         ("peak", f"{'':<12}{peak(parts) / GIB:>8.2f} GiB"),
-        ("verdict", f"{where}: {advice(config, profile, room)}"),
+        ("verdict", f"{where}: {verdict(peak(parts), room)}"),
     ]

@@ -97,27 +97,11 @@ def test_completions_know_their_text_and_whether_they_ended():
     assert isinstance(drawn[0], Completion)
 
 
-def test_other_streams_other_samples():
-    one, two = (sample(MODEL, TOKENIZER, ["a"] * 20, Decoding(9), [(seed, i) for i in range(20)]) for seed in (0, 1))
-    assert one != two
-    assert len({c.text for c in one}) > 5
-
-
-def test_nothing_to_sample():
-    assert sample(MODEL, TOKENIZER, [], Decoding(5), []) == []
-
-
 @pytest.mark.parametrize("ends_texts", [False, True])
 @pytest.mark.parametrize("text", ["ab", "<s>ab", "ab</s>"])
 def test_a_prompt_begins_once_and_does_not_end(text, ends_texts):
     ids = encode_prompt(tiny_tokenizer(ends_texts=ends_texts), text)
     assert ids == [BOS, 3 + LETTERS.index("a"), 3 + LETTERS.index("b")]
-
-
-def test_without_a_begin_token_none_is_added():
-    tokenizer = tiny_tokenizer()
-    tokenizer.bos_token = None
-    assert encode_prompt(tokenizer, "ab") == [3, 4]
 
 
 def test_all_end_tokens_of_model_and_tokenizer_end_a_response():
