@@ -22,7 +22,7 @@ from azr.progress import duration
 from azr.runs import ROOT, RUNS
 from azr.study.collect import Frames, collect, load_frames
 from azr.study.jobs import default_side_by_side, estimate, jobs_of, run_jobs
-from azr.study.measures import Subject
+from azr.study.subject import Subject
 
 if TYPE_CHECKING:
     import pandas as pd

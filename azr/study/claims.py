@@ -12,7 +12,7 @@ something was not measured, or the claim's own condition does not hold. Left out
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,8 @@ LEAST_SEEDS = 3
 QUARTER = 0.25
 """The share of self-play's own effect that a margin is."""
 SELFPLAY = "selfplay"
+NUMBERS = ("estimate", "low", "high", "side_low", "side_high", "base", "base_low", "base_high")
+"""Columns of the table of claims: an interval, the claim's side, and what the untrained base gets."""
 METHODS = (BASE, SELFPLAY, "frozen", "half", curriculum.NULL, "sft-full", "rlvr-full", "selfplay-full")
 """What claims are about."""
 
@@ -177,9 +179,8 @@ def _rows_of(claim: Claim, tables: Tables, placebo: Tables) -> list[dict[str, An
         of_base = [find(contrast, placebo)[0] for contrast in claim.contrasts]
         differ = find(claim.differ, tables)[0] if claim.differ else None
     except NotMeasuredError as error:
-        ends = ("estimate", "low", "high", "side_low", "side_high", "base", "base_low", "base_high", "p")
-        absent = dict.fromkeys(ends, np.nan) | {"seeds": 0, "problems": 0}
-        return [row | absent | {"verdict": NOT_TESTED, "note": f"not measured: {error}"} for row in rows]
+        absent = dict.fromkeys((*NUMBERS, "p"), np.nan) | {"seeds": 0, "problems": 0, "verdict": NOT_TESTED}
+        return [row | absent | {"note": f"not measured: {error}"} for row in rows]
     intervals = [interval for interval, _, _ in found]
     verdict, note = claim.judge(intervals, sides), ""
     if verdict and min(seeds for _, seeds, _ in found) < LEAST_SEEDS:
@@ -189,10 +190,9 @@ def _rows_of(claim: Claim, tables: Tables, placebo: Tables) -> list[dict[str, An
     elif claim.judge(of_base, sides) == SUPPORTED:
         verdict, note = NOT_INFORMATIVE, f"the untrained base satisfies the rule; else {verdict}"
     words = {"p": claim.p_value(intervals, sides), "verdict": verdict, "note": note}
-    for row, (interval, seeds, problems), (low, high), base in zip(rows, found, sides, of_base, strict=True):
-        row |= {"estimate": interval.estimate, "low": interval.low, "high": interval.high, "side_low": low}
-        row |= {"side_high": high, "base": base.estimate, "base_low": base.low, "base_high": base.high}
-        row |= {"seeds": seeds, "problems": problems} | words
+    for row, (own, seeds, problems), side, base in zip(rows, found, sides, of_base, strict=True):
+        numbers = (own.estimate, own.low, own.high, *side, base.estimate, base.low, base.high)
+        row |= dict(zip(NUMBERS, numbers, strict=True)) | {"seeds": seeds, "problems": problems} | words
     return rows
 
 
@@ -215,18 +215,9 @@ def _entropies(prompts: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([entropy.changes(last), entropy.contrasts(last, SELFPLAY)], ignore_index=True)
 
 
-def _orders(tensors: pd.DataFrame) -> pd.DataFrame:
-    return sparsity.contrasts(sparsity.runs(sparsity.of_definition(at_end(tensors))))
-
-
 def _residuals(tensors: pd.DataFrame) -> pd.DataFrame:
     last = sparsity.runs(sparsity.of_definition(at_end(tensors)))
     return means(last[["model", "method", "seed"]].assign(value=last["residual"]))
-
-
-def _slopes(test: pd.DataFrame) -> pd.DataFrame:
-    lines = passk.leash(test)
-    return lines.rename(columns={"slope": "estimate", "slope_low": "low", "slope_high": "high"})
 
 
 SOURCES: dict[str, tuple[str, str, Callable[[pd.DataFrame], pd.DataFrame]]] = {
@@ -234,10 +225,10 @@ SOURCES: dict[str, tuple[str, str, Callable[[pd.DataFrame], pd.DataFrame]]] = {
     "validation": ("validation", "pass@k", accuracy.contrasts),
     "ρ": ("curriculum", "ρ", _trends),
     "entropy": ("entropy", "nats a token", _entropies),
-    "sparsity": ("sparsity", "sparsity", _orders),
+    "sparsity": ("sparsity", "sparsity", lambda tensors: sparsity.contrasts(sparsity.runs(tensors))),
     "residual": ("sparsity", "sparsity", _residuals),
     "proposals": ("proposals", "share", lambda frame: differences(rewards.shapes(frame), SELFPLAY, ["quantity"])),
-    "leash": ("test", "slope", _slopes),
+    "leash": ("test", "slope", passk.leash),
     "gap": ("test", "share", accuracy.gap_closed),
 }
 """The tables behind the contrasts: of which frame, in which unit, by which function."""
@@ -265,14 +256,13 @@ def find(contrast: Contrast, tables: Tables) -> tuple[Interval, int, int]:
     if rows.empty:
         raise NotMeasuredError(contrast.statistic)
     row = rows.sort_values("step").iloc[-1] if "step" in rows else rows.iloc[0]
-    names = ("relative", "relative_low", "relative_high") if contrast.share else ("estimate", "low", "high")
-    estimate, low, high = (float(row[name]) for name in names)
-    df = float(row.get("df", row["seeds"] - 1))
-    se = (high - low) / 2 / student.ppf(0.975, df)
+    share = ["relative", "relative_low", "relative_high", "relative_se", "relative_df"]
+    columns = share if contrast.share else ["estimate", "low", "high", "se", "df"]
+    found = Interval(*map(float, row[columns]))
     if contrast.level != 0.95:
-        half = student.ppf((1 + contrast.level) / 2, df) * se
-        low, high = estimate - half, estimate + half
-    return Interval(estimate, low, high, se, df), int(row["seeds"]), int(row["problems"])
+        half = student.ppf((1 + contrast.level) / 2, found.df) * found.se
+        found = replace(found, low=found.estimate - half, high=found.estimate + half)
+    return found, int(row["seeds"]), int(row["problems"])
 
 
 def with_base_in_place(frames: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from azr.arms import BASE
 from azr.runs import file_digest, read_json, write_json
-from azr.study.measures import Subject
+from azr.study.subject import Subject
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,6 +72,8 @@ def _frame(job: Subject, name: str) -> pd.DataFrame | None:
     """One job's part of a frame; None where it has none."""
     import pandas as pd
 
+    from azr.metrics import statement_count
+
     run = job.run
     if not job.is_trained() or (job.arm == BASE and name not in MEASURED):
         return None
@@ -82,13 +84,9 @@ def _frame(job: Subject, name: str) -> pd.DataFrame | None:
         return pd.DataFrame([{"fingerprint": run.record["fingerprint"], "steps": job.last} | done])
     if name == "log":
         return run.log
-    return _described(run.proposals) if (run.folder / "proposals.jsonl").exists() else None
-
-
-def _described(proposals: pd.DataFrame) -> pd.DataFrame:
-    """Proposals with the number of statements of their programs."""
-    from azr.metrics import statement_count
-
+    if not (run.folder / "proposals.jsonl").exists():
+        return None
+    proposals = run.proposals
     count = {program: statement_count(program) for program in proposals["program"].dropna().unique()}
     return proposals.assign(statements=proposals["program"].map(count))
 

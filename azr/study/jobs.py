@@ -29,15 +29,14 @@ from azr.config import Profile
 from azr.errors import FailedError, UserError
 from azr.progress import Progress
 from azr.runs import BUILT_IN, Run, run_folder
-from azr.study.measures import Subject, measure, measure_base
+from azr.study.subject import Subject
 
-PRELOADED = ["azr.training.run", "azr.problems", "azr.models.scoring", "peft"]
+PRELOADED = ["azr.training.run", "azr.study.measures"]
 """What the server imports before it forks."""
 LAST_LINES = 8
 """Lines of its output that the report of a failed job has."""
-RATES, MEASURED, START = {"nano": 80.0, "micro": 40.0}, 0.2, 10.0
-"""For the first estimate: responses a second that one core trains on, what of that time a measured response takes, and
-the seconds in which a job begins."""
+RATES, MEASURED = {"nano": 80.0, "micro": 40.0}, 0.2
+"""For the first estimate: responses a second that one core trains on, and what of that time a measured one takes."""
 
 
 class JobError(FailedError):
@@ -72,18 +71,17 @@ def jobs_of(
     return jobs
 
 
-def responses(job: Subject, steps: int | None = None) -> float:
-    """About how many responses a job trains on, the unit in which its time is estimated; measured ones count less.
+def responses(job: Subject) -> int:
+    """About how many responses an unfinished job has still to train on, the unit in which its time is told.
 
-    ``steps``: those of its first training steps alone.
+    Those to be measured count less, and until the job ends.
     """
-    rollout, evaluation = job.profile.rollout, job.profile.evaluation
+    rollout, evaluation, log = job.profile.rollout, job.profile.evaluation, job.run.folder / "log.jsonl"
+    steps = max(job.last - (log.read_bytes().count(b"\n") if log.exists() else 0), 0)
     a_step = rollout.rows + ("curriculum" in job.names) * 3 * rollout.batch * rollout.rollouts
-    if steps is not None:
-        return steps * a_step
-    problems = 4 * evaluation.problems * sum(map(job.samples, job.profile.kept_steps[1:] if job.last else [0]))
-    problems += 3 * evaluation.validation_problems * evaluation.validation_samples
-    return job.last * a_step + MEASURED * problems * ("test" in job.names)
+    measured = 4 * evaluation.problems * sum(job.samples(step) for step in job.profile.kept_steps if step <= job.last)
+    measured += 3 * evaluation.validation_problems * evaluation.validation_samples
+    return round(steps * a_step + MEASURED * measured * ("test" in job.names))
 
 
 def default_side_by_side(profile: Profile) -> int:
@@ -99,19 +97,19 @@ def estimate(jobs: Sequence[Subject], side_by_side: int) -> float | None:
     """About how many seconds the jobs take on cores like those of 2025; None for a model of unknown speed."""
     if any(job.model_name not in RATES for job in jobs):
         return None
-    seconds = sum(START + responses(job) / RATES[job.model_name] for job in jobs)
-    return seconds / min(side_by_side, max(len(jobs), 1))
+    return sum(responses(job) / RATES[job.model_name] for job in jobs) / min(side_by_side, max(len(jobs), 1))
 
 
 def do(job: Subject) -> None:
     """Train and measure a job in this process."""
     import torch
 
+    from azr.study.measures import measure, measure_base
+    from azr.training.run import train
+
     torch.set_num_threads(job.profile.threads)
     if job.arm == BASE:
         return measure_base(job.profile, job.seed, job.run.folder)
-    from azr.training.run import train
-
     return measure(train(job.arm, job.profile, job.seed, job.run.folder), job.profile)
 
 
@@ -129,9 +127,8 @@ def run_jobs(jobs: Sequence[Subject], side_by_side: int, work: Callable[[Subject
     logs.mkdir(parents=True, exist_ok=True)
     waiting, running = list(jobs), {}
     shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
-    total = round(sum(map(responses, jobs)))
-    begun = total - _left(jobs)
-    with _alone(logs), Progress(f"{len(jobs)} runs, responses", total, begun) as progress:
+    total = sum(map(responses, jobs))
+    with _alone(logs), Progress(f"{len(jobs)} runs, responses", total) as progress:
         print("Loading libraries ...", flush=True)
         progress.terminal |= hasattr(shell, "kernel") and "AZR_FIGURES" not in os.environ  # a cell is renewed in place
         try:
@@ -144,10 +141,11 @@ def run_jobs(jobs: Sequence[Subject], side_by_side: int, work: Callable[[Subject
                     with _fresh_start(job.profile.threads):
                         process.start()
                     running[process.sentinel] = job, process, log
-                unfinished = [*(job for job, _, _ in running.values()), *waiting]
-                now = "; ".join(_at(job, log) for job, _, log in running.values())
-                if _left(unfinished) < total - begun:  # before that there is no saying how long it takes
-                    progress.update(total - _left(unfinished), f"({len(jobs) - len(unfinished)} done; {now})")
+                now = [job for job, _, _ in running.values()]
+                left = sum(map(responses, [*now, *waiting]))
+                if left < total:  # before that there is no saying how long it takes
+                    done = len(jobs) - len(waiting) - len(now)
+                    progress.update(total - left, f"({done} done; {', '.join(map(str, now))})")
                 for sentinel in wait(list(running), timeout=1):
                     job, process, log = running.pop(sentinel)
                     process.join()
@@ -208,21 +206,3 @@ def _child(work: Callable[[Subject], Any], job: Subject, log: Path) -> None:
     except UserError as error:
         print(error)
         sys.exit(1)
-
-
-def _steps(job: Subject) -> int:
-    """Training steps done, by the lines of the log."""
-    file = job.run.folder / "log.jsonl"
-    return min(file.read_bytes().count(b"\n"), job.last) if file.exists() else 0
-
-
-def _left(jobs: Sequence[Subject]) -> int:
-    """Responses still to come of unfinished jobs; those of their measures count as done when the job ends."""
-    return round(sum(responses(job) - responses(job, _steps(job)) for job in jobs))
-
-
-def _at(job: Subject, log: Path) -> str:
-    """What a running job is at: its step, or what it said last."""
-    steps, said = _steps(job), log.read_text(errors="replace").split("\n")
-    last = next((line.strip() for line in reversed(said) if line.strip()), "loading libraries")
-    return f"{job}, step {steps} of {job.last}" if 0 < steps < job.last else f"{job}: {last.partition(',')[0]}"

@@ -13,8 +13,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
 from azr.errors import FailedError, UserError
@@ -65,7 +64,11 @@ def run_notebooks(
     if fresh and folder.exists():
         folder.rename(folder.with_name(f"{profile}.old-{time.strftime('%Y%m%d-%H%M%S')}"))
     figures = ROOT / "figures" if profile == REFERENCE and runs == RUNS else folder / "figures"
-    with _plain_environment(figures):
+    with tempfile.TemporaryDirectory(prefix="azr-") as own:
+        # Nothing of a person's settings of IPython and Matplotlib: they could change results, or leave out pictures.
+        os.environ |= {"IPYTHONDIR": own, "JUPYTER_RUNTIME_DIR": own, "JUPYTER_PREFER_ENV_PATH": "1"}
+        os.environ |= {"AZR_FIGURES": str(figures), "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+        os.environ.pop("MPLBACKEND", None)
         for place, path in enumerate(chosen, 1):
             print(f"[{place}/{len(chosen)}] {path.stem} ({duration(time.monotonic() - began)})", flush=True)
             execute(path, folder / "notebooks" / path.name, {"profile": profile, "jobs": jobs, "runs": str(runs)})
@@ -99,20 +102,3 @@ def execute(path: Path, copy: Path, known: Mapping[str, object]) -> None:
         ) from None
     except RuntimeError as error:  # the kernel died, or did not start
         raise NotebookError(f"{path.stem} failed: {error} (out of memory?)") from error
-
-
-@contextmanager
-def _plain_environment(figures: Path) -> Iterator[None]:
-    """For as long as it lasts notebooks know where figures go, and nothing of a person's settings of IPython and
-    Matplotlib, which could change a result or leave a notebook without pictures.
-    """
-    before = dict(os.environ)
-    with tempfile.TemporaryDirectory(prefix="azr-") as folder:
-        os.environ |= {"IPYTHONDIR": folder, "JUPYTER_RUNTIME_DIR": folder, "JUPYTER_PREFER_ENV_PATH": "1"}
-        os.environ |= {"AZR_FIGURES": str(figures), "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
-        os.environ.pop("MPLBACKEND", None)
-        try:
-            yield
-        finally:
-            os.environ.clear()
-            os.environ.update(before)

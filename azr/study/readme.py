@@ -1,9 +1,9 @@
-"""The README's results and ``docs/results.md``, written from the reference study so that no number is typed by hand.
+"""The README's results, written from the reference study so that no number is typed by hand.
 
     python -m azr.study.readme
 
 Replaces what stands between the two ``results`` comments of README.md: what was found, and the claims with their
-verdicts. The long tables go to docs/results.md. While no reference study ships, one sentence says so.
+verdicts. While no reference study ships, one sentence says so. Left out: every number (``figures/*.csv``).
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from azr.arms import label_of
 from azr.runs import ROOT
 from azr.study import DATA
 from azr.study.claims import CONTRADICTED, NOT_INFORMATIVE, NOT_TESTED, SUPPORTED, UNDECIDED, claims_table
@@ -67,23 +66,12 @@ def claims_block(claims: pd.DataFrame) -> str:
 
 
 def write_readme(root: Path = ROOT, data: Path = DATA) -> None:
-    """Renew README.md, and docs/results.md where there is a reference study in ``data``."""
+    """Renew README.md from the reference study in ``data``."""
     text = NONE_YET
     if (data / "record.json").exists():
-        from azr.tables.accuracy import contrasts
-
-        frames = load_frames(data)
-        claims = claims_table(frames)
-        text = f"{findings(claims)}\n\n{claims_block(claims)}\n\nEvery number: [docs/results.md](docs/results.md)."
-        arms = contrasts(frames["validation"], ["base"])
-        arms = arms.assign(method=arms["method"].map(label_of), interval=[interval(row) for _, row in arms.iterrows()])
-        arms = arms[["model", "method", "group", "interval", "seeds", "problems"]]
-        every = claims[["model", "id", "part", "statistic", "rule", "p", "p_holm", "verdict", "note"]].round(4)
-        every.insert(5, "interval", [interval(row) for _, row in claims.iterrows()])
-        every.insert(6, "untrained base", claims["base"].round(4))
-        parts = ["# Results of the reference study", "Written by `python -m azr.study.readme`.", "## Every claim"]
-        parts += [markdown(every), "## Accuracy on validation problems, minus the base's", markdown(arms)]
-        (root / "docs" / "results.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+        claims = claims_table(load_frames(data))
+        every = "Every number: [figures/table09_claims.csv](figures/table09_claims.csv)."
+        text = f"{findings(claims)}\n\n{claims_block(claims)}\n\n{every}"
     readme = root / "README.md"
     before, _, rest = readme.read_text(encoding="utf-8").partition(START)
     readme.write_text(f"{before}{START}\n{text}\n{END}{rest.partition(END)[2]}", encoding="utf-8")

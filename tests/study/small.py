@@ -8,7 +8,7 @@ from azr.arms import BASE
 from azr.config import Profile, load_profile, override
 from azr.runs import write_json, write_lines
 from azr.study.jobs import jobs_of
-from azr.study.measures import Subject
+from azr.study.subject import Subject
 
 COUNTS = pd.DataFrame({"set": "world/test", "group": "deduction", "problem": ["0", "1"], "n": 4, "c": [1, 4]})
 PROPOSALS = [
@@ -43,6 +43,5 @@ def finish(job: Subject) -> None:
             write_lines(job.run.folder / "proposals.jsonl", PROPOSALS)
         write_json(job.run.folder / "done.json", {"seconds": 7.0})
     for name in job.names:
-        settings = job.settings(name)
         frame = COUNTS.assign(step=job.last, sampling_seed=job.sampling_seed)
-        job.run.save_measure(name, frame, job.inputs(settings), settings)
+        job.run.save_measure(name, frame, job.inputs, job.settings)

@@ -115,7 +115,7 @@ def test_the_numbers_are_those_of_the_counts(study):
 def test_a_study_with_an_effect_supports_what_is_there_and_calls_the_rest_by_name(table):
     assert {verdict_of(table, claim) for claim in ("C1", "C7", "C10", "C12")} == {SUPPORTED}
     assert verdict_of(table, "C6") == NOT_INFORMATIVE  # length follows difficulty for the base's proposals, too
-    assert "otherwise" not in "".join(table["note"])
+    assert not table["note"].str.startswith("not measured").any()
     assert set(table.loc[table["id"].isin(["E3", "E4"]), "verdict"]) == {""}
     own = table.drop_duplicates("id").set_index("id")
     assert own.loc["C7", "base_low"] < 0.01
@@ -125,11 +125,9 @@ def test_a_study_with_an_effect_supports_what_is_there_and_calls_the_rest_by_nam
     assert own.loc["C1":"C14", "p_holm"].notna().all()
 
 
-def test_training_that_harms_contradicts_and_leaves_no_margin():
-    harmed = synthetic_study(seeds=3, problems=12, effect=-1, models=("nano",))
-    table = table_of(harmed, "C1", "C7")
-    assert verdict_of(table, "C1") == CONTRADICTED
-    assert verdict_of(table, "C7") == CONTRADICTED
+def test_training_that_harms_contradicts_and_leaves_no_margin(study):
+    harmed = {"test": study["test"].assign(c=study["test"]["n"] - study["test"]["c"])}
+    assert verdict_of(table_of(harmed, "C1"), "C1") == CONTRADICTED
     assert Contrast("test", "pass@K", "<", quarter_of="pass@1").ends(Tables(harmed)) == (-np.inf, 0.0)
 
 
@@ -157,21 +155,6 @@ def test_in_a_study_of_the_base_alone_arms_are_the_base_and_updates_are_none(stu
     full = placed["sparsity"].query("method == 'selfplay-full'")
     assert (full["unchanged"] == full["parameters"]).all()
     assert find(Contrast("ρ", "step, solve rate", method="frozen", control="selfplay"), tables)[1] == 3
-
-
-def test_a_smoke_study_has_numbers_and_no_verdicts(study):
-    quiet = claims_table({"test": study["test"]}, verdicts=False, claims=CLAIMS[:1])
-    assert set(quiet["verdict"]) == {""}
-    assert quiet["estimate"].notna().any()
-
-
-def test_the_protocol_has_every_claim_once_and_each_contrast_says_what_it_is():
-    ids = [claim.id for claim in CLAIMS]
-    assert len(set(ids)) == len(ids)
-    assert {f"C{i}" for i in range(1, 15)} - set(ids) == {"C11"}
-    for claim in CLAIMS:
-        assert len({contrast.part for contrast in claim.contrasts}) == len(claim.contrasts)
-        assert claim.opposite or claim.id in ("E3", "E4") or all(contrast.rule for contrast in claim.contrasts)
 
 
 def test_the_readme_counts_verdicts_and_has_one_row_a_claim(table):

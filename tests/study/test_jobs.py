@@ -11,7 +11,7 @@ import pytest
 
 from azr.errors import UserError
 from azr.study import jobs
-from azr.study.jobs import JobError, Stopped, estimate, jobs_of, run_jobs
+from azr.study.jobs import JobError, estimate, jobs_of, run_jobs
 from study.small import finish, small_jobs, small_profile
 
 
@@ -21,9 +21,9 @@ def little_preloaded(monkeypatch):
 
 
 def note(job) -> None:
-    """Leave a file that says which process ran the job, with how many threads."""
+    """Leave a file that says which process ran the job."""
     job.run.folder.mkdir(parents=True)
-    (job.run.folder / "note").write_text(f"{os.getpid()} {os.environ['OMP_NUM_THREADS']}")
+    (job.run.folder / "note").write_text(str(os.getpid()))
 
 
 def fail_first(job) -> None:
@@ -56,7 +56,6 @@ def test_a_job_is_done_until_its_settings_change(tmp_path):
     assert undone(**{"rollout.chunk": 64, "train.save_every": 1}) == set()
     assert undone(**{"train.proposer_reward": "half"}) == {"selfplay"}
     assert undone(**{"train.learning_rate": 0.5}) == {"sft", "selfplay"}
-    assert undone(**{"evaluation.curriculum_samples": 9}) == {"selfplay"}
     assert undone(**{"evaluation.validation_samples": 9}) == {"base", "sft", "selfplay"}
 
 
@@ -73,19 +72,14 @@ sys.exit(any(name in sys.modules for name in ("torch", "pandas", "transformers")
 def test_every_job_runs_once_in_a_process_of_its_own(tmp_path, capsys):
     chosen = small_jobs(tmp_path)[:4]
     run_jobs(chosen, side_by_side=2, work=note)
-    notes = [(job.run.folder / "note").read_text().split() for job in chosen]
-    assert len({process for process, _ in notes} | {str(os.getpid())}) == 5
-    assert {threads for _, threads in notes} == {str(chosen[0].profile.threads)}
+    assert len({(job.run.folder / "note").read_text() for job in chosen} | {str(os.getpid())}) == 5
     assert capsys.readouterr().out.startswith("Loading libraries ...\n4 runs, responses: ")
-    assert "OMP_NUM_THREADS" not in os.environ or os.environ["OMP_NUM_THREADS"] == "1"
 
 
 def test_a_failed_job_is_named_with_its_last_lines_and_stops_the_others(tmp_path):
     chosen = small_jobs(tmp_path)
-    began = time.monotonic()
     with pytest.raises(JobError, match=r"nano base seed 0 failed [^\n]*:\none\ntwo\nthe disk is full"):
         run_jobs(chosen, side_by_side=2, work=fail_first)
-    assert time.monotonic() - began < 30
     assert not list(tmp_path.rglob("note"))
 
 
@@ -110,7 +104,8 @@ def wait_long(job) -> None:
     time.sleep(60)
 
 
-@pytest.mark.parametrize("end", [signal.SIGINT, pytest.param(signal.SIGKILL, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
 def test_jobs_end_with_the_script_that_started_them_guarded_or_not(tmp_path, end):
     (tmp_path / "script.py").write_text(SCRIPT)
     tests = Path(__file__).parent.parent
@@ -124,7 +119,7 @@ def test_jobs_end_with_the_script_that_started_them_guarded_or_not(tmp_path, end
     if end is signal.SIGINT:
         assert said.endswith("run the same again to continue.\n")
         assert wrong == ""
-    processes = [int(file.read_text().split()[0]) for file in notes]
+    processes = [int(file.read_text()) for file in notes]
     while any(Path(f"/proc/{process}").exists() for process in processes):
         time.sleep(0.05)
 
@@ -140,7 +135,3 @@ def test_an_estimate_is_shared_by_the_processes_and_absent_for_models_of_unknown
     chosen = small_jobs(tmp_path)
     assert estimate(chosen, 2) == pytest.approx(estimate(chosen, 1) / 2)
     assert estimate(small_jobs(tmp_path, models=[{"name": "someone/else"}]), 2) is None
-
-
-def test_ipython_shows_sentences_in_place_of_tracebacks():
-    assert Stopped("Stopped.")._render_traceback_() == ["Stopped."]

@@ -9,7 +9,8 @@ from azr.config import Profile, load_profile, override
 from azr.prompts.compact import CompactStyle
 from azr.runs import Run
 from azr.study import measures
-from azr.study.measures import RESPONSES, Subject, evaluate_sets, fixed_prompts, measure_base
+from azr.study.measures import RESPONSES, evaluate_sets, fixed_prompts, measure_base
+from azr.study.subject import Subject
 from azr.tasks import Role
 
 TINY = {
@@ -33,16 +34,16 @@ def test_the_fixed_prompts_are_of_both_roles_and_never_the_same():
 
 def test_the_base_is_measured_once_and_a_killed_measurement_goes_on(profile, tmp_path, monkeypatch):
     folder = tmp_path / "base-seed1"
-    counted, count = [], Subject.count
+    counted, count = [], measures.count
 
-    def counting(self, name, *arguments):
+    def counting(subject, name, *arguments):
         counted.append(name)
-        return count(self, name, *arguments)
+        return count(subject, name, *arguments)
 
     def killed(subject, step):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Subject, "count", counting)
+    monkeypatch.setattr(measures, "count", counting)
     with monkeypatch.context() as patch:
         patch.setitem(measures.MEASURES, "entropy", killed)
         with pytest.raises(KeyboardInterrupt):
