@@ -56,18 +56,6 @@ def test_what_the_requirements_need_is_pinned_too_and_allowed_by_those_who_need_
     assert {name for name, _ in seen} >= {"torch", "jupyterlab", "nbclient", "filelock"}
 
 
-def test_every_pin_installs_on_the_oldest_python_allowed():
-    oldest = str(Version(PROJECT["requires-python"].removeprefix(">="))) + ".0"
-    for name, version in pins().items():
-        try:
-            installed = importlib.metadata.distribution(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-        allowed = installed.metadata.get("Requires-Python") or ">=3"
-        if Version(installed.version.partition("+")[0]) == version:
-            assert SpecifierSet(allowed).contains(oldest), f"{name}=={version} needs Python {allowed}"
-
-
 def test_the_conda_file_asks_for_what_pyproject_asks_for():
     conda = yaml.safe_load((ROOT / "environment.yml").read_text())
     python, pip, by_pip = conda["dependencies"]
