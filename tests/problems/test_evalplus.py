@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from azr.problems.evalplus import extract_program, read_evalplus, restored
 from azr.problems.loading import ProblemSet
@@ -12,43 +14,9 @@ from azr.problems.tasks import Graded
 from azr.prompts.paper import PaperStyle
 
 STYLE = PaperStyle()
-TRIPLE = {
-    "task_id": "Mbpp/901",
-    "prompt": '"""\nWrite a function to triple a number.\nassert triple(2) == 6\n"""\n',
-    "entry_point": "triple",
-    "canonical_solution": "def triple(n):\n    return 3 * n\n",
-    "base_input": [[2], [5]],
-    "plus_input": [[n] for n in range(50)],
-    "atol": 0,
-}
-ADD = {
-    "task_id": "HumanEval/901",
-    "prompt": 'from math import floor\n\ndef add(a: int, b: int) -> int:\n    """ The sum. """\n',
-    "canonical_solution": "    return a + b\n",
-    "entry_point": "add",
-    "test": "import numpy as np\n\ndef is_floats(x):\n    return False\n\n"
-    "def assertion(out, exp, atol):\n    assert out == exp\n\n"
-    "def check(candidate):\n    inputs = [[1, 2], [3, 4]]\n    results = [3, 7]\n"
-    "    for i, (inp, exp) in enumerate(zip(inputs, results)):\n        assertion(candidate(*inp), exp, 0)\n",
-}
-ZERO_PROMPT = (
-    "import math\n\ndef poly(xs: list, x: float):\n    return sum([c * math.pow(x, i) for i, c in enumerate(xs)])\n\n"
-    'def find_zero(xs: list):\n    """ A zero of the polynomial with coefficients xs. """\n'
-)
-ZERO = {
-    "task_id": "HumanEval/32",
-    "prompt": ZERO_PROMPT,
-    "canonical_solution": "    return -xs[0] / xs[1]\n",
-    "entry_point": "find_zero",
-}
-ZERO_HUB = ZERO | {  # as published: it unpacks the answer instead of the input, so that no program can pass
-    "test": "import math\n\ndef _poly(xs: list, x: float):\n"
-    "    return sum([c * math.pow(x, i) for i, c in enumerate(xs)])\n\n"
-    "def check(candidate):\n    inputs = [[[-10, -2]], [[-3, -6]]]\n    results = [-5.0, -0.5]\n"
-    "    for i, (inp, exp) in enumerate(zip(inputs, results)):\n"
-    "        assert _poly(*candidate(*inp), inp) <= 0.0001\n",
-}
-ZERO_OWN = ZERO | {"base_input": [[[-10, -2]]], "plus_input": [[[-3, -6]]], "atol": 1e-4}
+CASES = yaml.safe_load(Path(__file__).with_name("programs.yaml").read_text(encoding="utf-8"))
+ROWS, RIGHT, WRONG = CASES["rows"], CASES["right"], CASES["wrong"]
+TRIPLE = ROWS["triple"]
 
 
 @pytest.fixture(scope="module")
@@ -61,29 +29,6 @@ def graded(row: dict[str, Any], program: str, executor) -> Graded:
     problem = read_evalplus(row, 0)[0]
     response = f"so</think>\n<answer>\n```python\n{program}\n```\n</answer>"
     return ProblemSet("code", (problem,), "evalplus").grade([(problem, response)], STYLE, executor)[0]
-
-
-RIGHT = {
-    "a definition": "def triple(n):\n    return 3 * n",
-    "a print left in it": "def triple(n):\n    print('triple of', n, 'x' * 500)\n    return 3 * n",
-    "a demonstration under the main guard": "def triple(n):\n    return 3 * n\n\n"
-    'if __name__ == "__main__":\n    print(triple(int(input())))',
-    "a lambda": "triple = lambda n: 3 * n",
-    "a partial": "from functools import partial\nfrom operator import mul\ntriple = partial(mul, 3)",
-    "a conditional definition": "if True:\n    def triple(n):\n        return n + n + n",
-    "a second name": "def three_times(n):\n    return 3 * n\n\ntriple = three_times",
-    "a callable object": "class Times:\n    def __call__(self, n):\n        return 3 * n\n\ntriple = Times()",
-    "output at import": "print('loaded')\ndef triple(n):\n    return 3 * n",
-}
-WRONG = {
-    "another value": "def triple(n):\n    return 3 * n + (n == 49)",
-    "the value printed": "def triple(n):\n    print(3 * n)",
-    "no such name": "def thrice(n):\n    return 3 * n",
-    "defined under the main guard alone": "if __name__ == '__main__':\n    def triple(n):\n        return 3 * n",
-    "equal to everything": "class E:\n    def __eq__(self, other):\n        return True\n\n"
-    "def triple(n):\n    return E()",
-    "an exit": "import sys\ndef triple(n):\n    sys.exit(0)",
-}
 
 
 @pytest.mark.parametrize("name", RIGHT)
@@ -102,29 +47,22 @@ def test_what_the_policy_refuses_is_counted(executor):
     assert not graded(TRIPLE, WRONG["another value"], executor).refused
 
 
-@pytest.mark.parametrize("row", [ZERO_HUB, ZERO_OWN], ids=["hub", "release"])
+@pytest.mark.parametrize("row", [ROWS["zero_hub"], ROWS["zero_own"]], ids=["hub", "release"])
 def test_a_zero_is_checked_by_what_it_is(row, executor):
     assert graded(row, "def find_zero(xs):\n    return -xs[0] / xs[1]", executor).correct
     assert not graded(row, "def find_zero(xs):\n    return 3.0", executor).correct
 
 
-@pytest.mark.parametrize(
-    "row",
-    [TRIPLE, ADD, ZERO_HUB, ZERO_OWN, {**TRIPLE, "code": TRIPLE["canonical_solution"], "canonical_solution": None}],
-)
+RENAMED = TRIPLE | {"code": TRIPLE["canonical_solution"], "canonical_solution": None}
+
+
+@pytest.mark.parametrize("row", [TRIPLE, ROWS["add"], ROWS["zero_hub"], ROWS["zero_own"], RENAMED])
 def test_the_reference_solution_passes(row, executor):
     assert graded(row, read_evalplus(row, 0)[0].gold["reference"], executor).correct
 
 
 def test_the_hubs_form_of_mbpp_names_its_function_in_the_test(executor):
-    row = {
-        "task_id": 902,
-        "prompt": "Write a function to triple a number.",
-        "code": "def triple(n):\n    return 3 * n",
-        "test_list": ["assert triple(2) == 6"],
-        "test": "def assertion(out, exp, atol):\n    assert out == exp\n\ninputs = [[2], [5]]\nresults = [6, 15]\n"
-        "for i, (inp, exp) in enumerate(zip(inputs, results)):\n    assertion(triple(*inp), exp, 0)\n",
-    }
+    row = ROWS["mbpp_hub"]
     assert "assert triple(2) == 6" in read_evalplus(row, 0)[0].question
     assert graded(row, "def triple(n):\n    return n * 3", executor).correct
     assert not graded(row, "def triple(n):\n    return n * 2", executor).correct
