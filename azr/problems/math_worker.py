@@ -13,8 +13,12 @@ import logging
 import re
 import signal
 import sys
+from contextlib import suppress
 from fractions import Fraction
 from typing import Any
+
+import sympy
+from math_verify import LatexExtractionConfig, parse, verify
 
 SECONDS = 5
 MEMORY_BYTES = 4 << 30
@@ -66,8 +70,6 @@ def words(text: str) -> str:
 
 def numbers(x: Any, y: Any) -> bool:
     """Whether two numbers are equal: decimals by relative tolerance, all others to ``DIGITS`` digits."""
-    import sympy
-
     if x == y:
         return True
     tolerance = TOLERANCE if x.has(sympy.Float) or y.has(sympy.Float) else sympy.Float(10) ** (5 - DIGITS)
@@ -82,9 +84,6 @@ def numbers(x: Any, y: Any) -> bool:
 
 def equal(x: Any, y: Any) -> bool:
     """Whether two expressions are equal."""
-    import sympy
-    from math_verify import verify
-
     if x == y:
         return True
     for one, other in ((x, y), (y, x)):
@@ -108,15 +107,11 @@ def equal(x: Any, y: Any) -> bool:
 
 def main() -> None:
     """Answer line by line until standard input ends, or one comparison takes the CPU seconds given as argument."""
-    try:
+    with suppress(ImportError, OSError, ValueError):  # not on every system: the time limits remain
         import resource
 
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-    except (ImportError, OSError, ValueError):
-        pass  # not on this system: the time limits remain
     logging.disable(logging.CRITICAL)
-    from math_verify import LatexExtractionConfig, parse
-
     latex_only = [LatexExtractionConfig()]
 
     def same(gold: str, answer: str) -> bool:

@@ -87,8 +87,6 @@ def new_model(recipe: BaseRecipe, vocab_size: int) -> LlamaForCausalLM:
         initializer_range=recipe.initializer_range,
         max_position_embeddings=512,
         pad_token_id=0,
-        bos_token_id=1,
-        eos_token_id=2,
     )
     torch.manual_seed(recipe.seed)
     model = LlamaForCausalLM(config)
