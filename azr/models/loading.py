@@ -34,7 +34,7 @@ from transformers import (
 from transformers.utils.logging import disable_progress_bar
 
 from azr.errors import UserError
-from azr.runs import resolve
+from azr.runs import Run, resolve
 
 UNOPENED = (OSError, ValueError, KeyError, SafetensorError)
 """What transformers and its libraries raise for a model that they cannot open."""
@@ -83,10 +83,7 @@ def weights_folder(name: str) -> Path:
     """
     path = Path(resolve(name))
     if (path / "run.json").exists():
-        found = [path / part for part in ("model", "adapter") if (path / part).is_dir()]
-        if not found:
-            raise UserError(f"The run {name} has no final weights yet: finish it, or give one of its adapters/step-N.")
-        return found[0]
+        return Run(path).weights
     if path.exists():
         return path
     try:

@@ -104,13 +104,13 @@ def do(job: Subject) -> None:
     """Train and measure a job in this process."""
     import torch
 
-    from azr.study.measures import measure, measure_base
+    from azr.study.measures import measure_subject
     from azr.training.run import train
 
     torch.set_num_threads(job.profile.threads)
-    if job.arm == BASE:
-        return measure_base(job.profile, job.seed, job.run.folder)
-    return measure(train(job.arm, job.profile, job.seed, job.run.folder), job.profile)
+    if job.arm != BASE:
+        train(job.arm, job.profile, job.seed, job.run.folder)
+    measure_subject(job)
 
 
 def run_jobs(jobs: Sequence[Subject], side_by_side: int, work: Callable[[Subject], Any] = do) -> None:

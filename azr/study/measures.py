@@ -126,15 +126,16 @@ def measure(run: Run, profile: Profile) -> None:
 
     ``profile`` is the run's own, with its arm's settings. What an interrupted call has measured is not measured again.
     """
-    _measure(Subject(run, profile, run.record["arm"], run.record["seed"]))
+    measure_subject(Subject(run, profile, run.record["arm"], run.record["seed"]))
 
 
 def measure_base(profile: Profile, sampling_seed: int, folder: Path) -> None:
     """The same of the profile's model as it is: sampling seed 0 is the control of every run, others the placebo."""
-    _measure(Subject(Run(folder), profile, BASE, sampling_seed))
+    measure_subject(Subject(Run(folder), profile, BASE, sampling_seed))
 
 
-def _measure(subject: Subject) -> None:
+def measure_subject(subject: Subject) -> None:
+    """The same of either."""
     for name in subject.names:
         if not subject.is_measured(name):
             frames = []

@@ -75,6 +75,7 @@ def test_weights_of_a_run_are_its_final_ones(tmp_path, folder):
     with pytest.raises(UserError, match="no final weights"):
         weights_folder(str(tmp_path))
     (tmp_path / "adapter").mkdir()
+    (tmp_path / "done.json").write_text("{}")
     assert weights_folder(str(tmp_path)) == tmp_path / "adapter"
     with pytest.raises(UserError, match="no weights"):
         weights_folder("nobody/nothing")

@@ -2,15 +2,13 @@
 
 from pathlib import Path
 
-import pandas as pd
-
-from azr.arms import BASE
+from azr.arms import BASE, fingerprint
 from azr.config import Profile, load_profile, override
 from azr.runs import write_json, write_lines
 from azr.study.jobs import jobs_of
 from azr.study.subject import Subject
 
-COUNTS = pd.DataFrame({"set": "world/test", "group": "deduction", "problem": ["0", "1"], "n": 4, "c": [1, 4]})
+COUNTS = {"set": "world/test", "group": "deduction", "problem": ["0", "1"], "n": 4, "c": [1, 4]}
 PROPOSALS = [
     {"step": 1, "task_type": "deduction", "fate": "valid", "solve_rate": 0.5, "reward": 0.5, "tokens": 9,
      "task": {"program": "def f(x):\n    x = x + 1\n    return x", "inputs": ["1"]}},
@@ -32,7 +30,7 @@ def small_jobs(runs: Path, **changes: object) -> list[Subject]:
 
 def finish(job: Subject) -> None:
     """Write the folder of a job as if it were trained and measured."""
-    from azr.arms import fingerprint
+    import pandas as pd
 
     if job.arm != BASE:
         record = {"arm": job.arm, "seed": job.seed, "fingerprint": fingerprint(job.arm, job.profile, job.seed)}
@@ -43,5 +41,5 @@ def finish(job: Subject) -> None:
             write_lines(job.run.folder / "proposals.jsonl", PROPOSALS)
         write_json(job.run.folder / "done.json", {"seconds": 7.0})
     for name in job.names:
-        frame = COUNTS.assign(step=job.last, sampling_seed=job.sampling_seed)
+        frame = pd.DataFrame(COUNTS | {"step": job.last, "sampling_seed": job.sampling_seed})
         job.run.save_measure(name, frame, job.inputs, job.settings)
