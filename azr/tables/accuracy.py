@@ -13,35 +13,35 @@ from collections.abc import Sequence
 import pandas as pd
 
 from azr.metrics import minimum_detectable_difference, ratio_interval
-from azr.tables.compare import ALL, BASE, against_base, at_end, differences, from_start, means, score, with_all
+from azr.tables.compare import ALL, BASE, at_end, differences, from_start, interval_of, means, pairs, score, with_all
 
 PASS_1, GREEDY = "pass@1", "greedy"
 
 
-def base_by_size(test: pd.DataFrame, quantities: Sequence[str] = (PASS_1, GREEDY, "pass@32")) -> pd.DataFrame:
-    """The base, seed 0, by group and number of statements (where there is more than one problem of it).
+def base_by_size(test: pd.DataFrame) -> pd.DataFrame:
+    """pass@1, pass@32 and greedy accuracy of the base, seed 0, by group and number of statements.
 
     Returns:
-        model, method, step, group, quantity, size, estimate, low, high (over problems), se, df, seeds, problems.
+        model, method, step, group, quantity, size, estimate, low, high (over problems), se, df, seeds, problems; no row
+        of a single problem.
     """
     base = test[(test["method"] == BASE) & (test["seed"] == 0)]
     by = ["group", "quantity", "size"]
-    scores = pd.concat([score(base, quantity, ("size",)).assign(quantity=quantity) for quantity in quantities])
+    scores = pd.concat([score(base, name, ("size",)).assign(quantity=name) for name in (PASS_1, GREEDY, "pass@32")])
     return means(scores[scores.groupby(["model", *by])["value"].transform("size") > 1], by=by)
 
 
-def over_steps(test: pd.DataFrame, quantities: Sequence[str] = (PASS_1, GREEDY)) -> pd.DataFrame:
-    """Each method minus the base at every measured step, for each group and for the task types together.
+def over_steps(test: pd.DataFrame) -> pd.DataFrame:
+    """pass@1 and greedy accuracy minus the base's at every measured step, for each group and the task types together.
 
     Returns:
-        model, method, step, group, quantity (as in ``score``), estimate, low, high, se, df, seeds, problems, base (the
-        base's own mean, seed 0). At step 0 every arm is the base: its difference is 0.
+        model, method, step, group, quantity, base (the base's own mean, seed 0), estimate, low, high, se, df, seeds,
+        problems. At step 0 every arm is the base: its difference is 0.
     """
-    scores = _scores(test, quantities)
-    frame = from_start(differences(scores, by=["group", "quantity"]), ["group", "quantity"])
-    control = scores[(scores["method"] == BASE) & (scores["seed"] == 0)]
-    base = control.groupby(["model", "group", "quantity"])["value"].mean().rename("base").reset_index()
-    return frame.drop(columns="reference").merge(base)
+    rows = []
+    for at, own, control in pairs(_scores(test, (PASS_1, GREEDY)), by=["group", "quantity"]):
+        rows.append(at | {"base": control.to_numpy().mean()} | interval_of(own - control))
+    return from_start(pd.DataFrame(rows), ["group", "quantity"]) if rows else pd.DataFrame()
 
 
 def contrasts(
@@ -56,8 +56,8 @@ def contrasts(
     """
     scores = _scores(at_end(frame), quantities)
     found = pd.concat([differences(scores, reference, ["group", "quantity"]) for reference in references])
-    pairs = zip(found["se"], found["df"], strict=True)
-    return found.assign(detectable=[minimum_detectable_difference(*pair) for pair in pairs]).reset_index(drop=True)
+    detectable = [minimum_detectable_difference(se, df) for se, df in zip(found["se"], found["df"], strict=True)]
+    return found.assign(detectable=detectable).reset_index(drop=True)
 
 
 def gap_closed(test: pd.DataFrame) -> pd.DataFrame:
@@ -68,12 +68,12 @@ def gap_closed(test: pd.DataFrame) -> pd.DataFrame:
     """
     scores = _scores(at_end(test), (PASS_1, GREEDY))
     scores = scores[scores["group"] == ALL]
-    is_greedy = scores["quantity"] == GREEDY
-    greedy = {at["model"]: control for at, _, control in against_base(scores[is_greedy])}
+    greedy = scores[(scores["method"] == BASE) & (scores["seed"] == 0) & (scores["quantity"] == GREEDY)]
+    best = greedy.set_index(["model", "problem"])["value"]
     rows = []
-    for at, after, control in against_base(scores[~is_greedy]):
-        found = ratio_interval(after - control, greedy[at["model"]][control.index] - control)
-        rows.append(at | vars(found) | {"seeds": len(after), "problems": len(control)})
+    for at, own, control in pairs(scores[scores["quantity"] == PASS_1]):
+        found = ratio_interval(own - control, best[at["model"]][own.columns] - control)
+        rows.append(at | vars(found) | {"seeds": len(own), "problems": own.shape[1]})
     return pd.DataFrame(rows)
 
 

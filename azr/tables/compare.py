@@ -10,9 +10,8 @@ seed 0: what an untrained model gets. Left out: how an interval is computed (``a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
-import numpy as np
 import pandas as pd
 
 from azr.metrics import crossed_interval, pass_at_k, t_interval
@@ -22,6 +21,8 @@ ALL = "all"
 """The group of the problems of all task types together."""
 BASE = "base"
 CODE = tuple(str(task_type) for task_type in TaskType)
+_NUMBERS = dict.fromkeys(["estimate", "low", "high", "se", "df"], float) | {"seeds": int, "problems": int}
+_NO_PROBLEM = ""
 
 
 def score(frame: pd.DataFrame, quantity: str, keep: Sequence[str] = ()) -> pd.DataFrame:
@@ -84,7 +85,8 @@ def means(scores: pd.DataFrame, by: Sequence[str] = ()) -> pd.DataFrame:
     Returns:
         model, method, [step], ``by``, estimate, low, high, se, df, seeds, problems.
     """
-    return _intervals(scores, by, lambda own, at, wide: own)
+    rows = [at | interval_of(own) for at, own in _tables(scores, by)]
+    return pd.DataFrame(rows, columns=[*_keys(scores, by), *_NUMBERS]).astype(_NUMBERS)
 
 
 def differences(scores: pd.DataFrame, reference: str = BASE, by: Sequence[str] = ()) -> pd.DataFrame:
@@ -99,76 +101,61 @@ def differences(scores: pd.DataFrame, reference: str = BASE, by: Sequence[str] =
         model, method, reference, [step], ``by``, estimate, low, high, se, df, seeds, problems. With the base as
         reference its other seeds are a method, too: "base" minus "base".
     """
-
-    def minus(own: pd.DataFrame, at: tuple, wide: pd.DataFrame) -> pd.DataFrame:
-        if reference == BASE:
-            own = own.drop(index=0) if at[0] == BASE else own
-            return own - wide.loc[BASE].droplevel(list(range(len(at) - 1))).loc[0]
-        control_at = (reference, *at[1:])
-        if at[0] in (BASE, reference) or control_at not in {key[:-1] for key in wide.index}:
-            return own.head(0)
-        control = wide.loc[control_at]
-        seeds = own.index.intersection(control.index)
-        return own.loc[seeds] - control.loc[seeds]
-
-    found = _intervals(scores[scores["model"].isin(_models_with(scores, reference))], by, minus)
+    rows = [at | interval_of(own - control) for at, own, control in pairs(scores, reference, by)]
+    found = pd.DataFrame(rows, columns=[*_keys(scores, by), *_NUMBERS]).astype(_NUMBERS)
     found.insert(2, "reference", reference)
     return found
 
 
-def against_base(
-    scores: pd.DataFrame, by: Sequence[str] = ()
-) -> Iterator[tuple[dict[str, object], pd.DataFrame, pd.Series]]:
-    """Each measured model beside the base: its keys, its scores [seeds, problems], the base's (seed 0) [problems]."""
-    by = ["model", *by]
-    is_control = (scores["method"] == BASE) & (scores["seed"] == 0)
-    controls = dict(list(scores[is_control].groupby(by)))
-    keys = [*by, "method", "step"]
-    for key, own in scores[~is_control].groupby(keys, sort=False):
-        control = controls[key[: len(by)]].set_index("problem")["value"]
-        after = own.pivot(index="seed", columns="problem", values="value")[control.index]
-        yield dict(zip(keys, key, strict=True)), after, control
+def pairs(
+    scores: pd.DataFrame, reference: str = BASE, by: Sequence[str] = ()
+) -> Iterator[tuple[dict[str, object], pd.DataFrame, pd.DataFrame]]:
+    """What ``differences`` subtracts: model, method, [step] and ``by`` of a method; its scores and the reference's.
+
+    Both are tables [seeds, problems] of the same seeds and problems; the base's seed 0 is repeated for every seed.
+    """
+    tables = {tuple(at.values()): own for at, own in _tables(scores, by)}
+    for key, own in tables.items():
+        at = dict(zip(_keys(scores, by), key, strict=True))
+        there = at | {"method": reference} | ({"step": 0} if reference == BASE else {})
+        if tuple(there.values()) not in tables or (reference != BASE and at["method"] in (BASE, reference)):
+            continue
+        control = tables[tuple(there.values())]
+        if reference == BASE:
+            own = own.drop(index=0) if at["method"] == BASE else own
+            control = control.loc[[0] * len(own)].set_axis(own.index)
+        own, control = own.align(control, join="inner")
+        if own.size:
+            yield at, own, control
+
+
+def interval_of(values: pd.DataFrame) -> dict[str, float]:
+    """Mean of a table [seeds, problems] as numbers by name: estimate, low, high, se, df, seeds, problems."""
+    problems = 0 if list(values) == [_NO_PROBLEM] else values.shape[1]
+    interval = crossed_interval(values) if problems else t_interval(values)
+    return vars(interval) | {"seeds": len(values), "problems": problems}
 
 
 def from_start(frame: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
     """Differences from the base with a row of zeros at step 0, where every arm is the base."""
     arms = frame[(frame["method"] != BASE) & (frame["step"] > 0)]
-    zeros = dict.fromkeys(["step", "estimate", "low", "high", "se"], 0)
-    start = arms.drop_duplicates(["model", "method", *by]).assign(**zeros)
+    changes = [name for name in frame if name in ("step", "estimate", "low", "high", "se") or "relative" in name]
+    start = arms.drop_duplicates(["model", "method", *by]).assign(**dict.fromkeys(changes, 0))
     return pd.concat([frame[frame["method"] == BASE], start, arms], ignore_index=True)
 
 
-def _models_with(scores: pd.DataFrame, method: str) -> set[str]:
-    return set(scores.loc[scores["method"] == method, "model"])
+def _keys(scores: pd.DataFrame, by: Sequence[str]) -> list[str]:
+    return ["model", "method", *(["step"] if "step" in scores else []), *by]
 
 
-def _intervals(
-    scores: pd.DataFrame, by: Sequence[str], take: Callable[[pd.DataFrame, tuple, pd.DataFrame], pd.DataFrame]
-) -> pd.DataFrame:
-    """Rows of intervals from one table a model: (method, [step], seed) by (``by``, problem).
+def _tables(scores: pd.DataFrame, by: Sequence[str]) -> Iterator[tuple[dict[str, object], pd.DataFrame]]:
+    """The scores of each model, method, [step] and group of ``by`` as a table [seeds, problems].
 
-    ``take`` makes of a method's rows [seed], its key and the whole table what is averaged; columns without a number
-    are left out. One table for all, since a pivot takes longer than all the arithmetic.
+    All are cut from one table, since a pivot takes longer than the arithmetic on it.
     """
-    by, with_problems = list(by), "problem" in scores
-    keys = ["method", *(["step"] if "step" in scores else [])]
-    rows = []
-    for model, own in scores.groupby("model", sort=False):
-        own = own if with_problems else own.assign(problem=0)
-        wide = own.pivot(index=[*keys, "seed"], columns=[*by, "problem"], values="value")
-        labels = wide.columns.to_frame(index=False)
-        groups = labels.groupby(by, sort=False).indices if by else {(): range(len(labels))}
-        order = [tuple(key) for key in own[by].drop_duplicates().to_numpy(object)] if by else [()]
-        for at in own[keys].drop_duplicates().itertuples(index=False, name=None):
-            block = take(wide.loc[at], at, wide).to_numpy(dtype=float)
-            for group in order:
-                values = block[:, groups[group if len(by) != 1 else group[0]]]
-                values = values[:, ~np.isnan(values).all(axis=0)] if len(values) else values
-                if not values.size:
-                    continue
-                interval = crossed_interval(values) if with_problems else t_interval(values)
-                size = {"seeds": len(values), "problems": values.shape[1] if with_problems else 0}
-                about = dict(zip(["model", *keys, *by], [model, *at, *group], strict=True))
-                rows.append(about | vars(interval) | size)
-    numbers = dict.fromkeys(["estimate", "low", "high", "se", "df"], float) | {"seeds": int, "problems": int}
-    return pd.DataFrame(rows, columns=["model", *keys, *by, *numbers]).astype(numbers)
+    keys = _keys(scores, by)
+    scores = scores if "problem" in scores else scores.assign(problem=_NO_PROBLEM)
+    wide = scores.pivot(index=[*keys, "seed"], columns="problem", values="value")
+    tables = dict(list(wide.groupby(keys)))
+    for key in scores[keys].drop_duplicates().itertuples(index=False, name=None):
+        yield dict(zip(keys, key, strict=True)), tables[key].droplevel(keys).dropna(axis=1, how="all")

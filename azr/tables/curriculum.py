@@ -59,29 +59,22 @@ def trend_intervals(per_run: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([own, differences(per_run, NULL, by=["statistic"])], ignore_index=True)
 
 
-def by_step(solved: pd.DataFrame, windows: int = 6) -> pd.DataFrame:
-    """Solve rate, response length and statements of the problems proposed in each window of steps.
+def curriculum(solved: pd.DataFrame) -> pd.DataFrame:
+    """What the base makes of the problems proposed in each of six windows of steps, and each method's own rho.
 
     Args:
-        solved: as for ``trends``.
-        windows: equal windows into which training is cut; a run's mean in each counts once.
+        solved: as for ``trends``; a run's mean in each window counts once.
 
     Returns:
-        model, method, step (middle of the window), quantity, estimate, low, high (over seeds), se, df, seeds, problems.
+        model, method, step (middle of the window), quantity (``solve rate``, ``response length``, ``statements``, or
+        ``rho`` with its statistic), statistic, estimate, low, high (over seeds), se, df, seeds, problems.
     """
-    solved = _with_rate(solved)
-    width = solved["step"].max() / windows
-    place = ((solved["step"] - 1) // width + 0.5) * width
-    runs = solved.assign(step=place).groupby(["model", "method", "seed", "step"], sort=False)[list(QUANTITIES)].mean()
-    scores = runs.rename(columns=QUANTITIES).rename_axis(columns="quantity").stack().rename("value").reset_index()
-    return means(scores, by=["quantity"])
-
-
-def curriculum(solved: pd.DataFrame, windows: int = 6) -> pd.DataFrame:
-    """One frame to draw: ``by_step``, and as quantity ``rho`` each method's own rho of ``trend_intervals``."""
-    rho = trend_intervals(trends(solved))
-    rho = rho[rho["reference"] == ""].drop(columns="reference").assign(quantity="rho")
-    return pd.concat([by_step(solved, windows), rho], ignore_index=True)
+    width = solved["step"].max() / 6
+    windows = _with_rate(solved).assign(step=((solved["step"] - 1) // width + 0.5) * width)
+    runs = windows.groupby([*_RUN, "step"], sort=False)[list(QUANTITIES)].mean().rename(columns=QUANTITIES)
+    by_step = means(runs.melt(var_name="quantity", ignore_index=False).reset_index(), by=["quantity"])
+    rho = means(trends(solved), by=["statistic"]).assign(quantity="rho")
+    return pd.concat([by_step, rho], ignore_index=True)
 
 
 def _with_rate(solved: pd.DataFrame) -> pd.DataFrame:

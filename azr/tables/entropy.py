@@ -13,19 +13,18 @@ from __future__ import annotations
 import pandas as pd
 
 from azr.metrics import ratio_interval
-from azr.tables.compare import BASE, against_base, combined, differences, from_start, means
+from azr.tables.compare import BASE, combined, differences, from_start, interval_of, means, pairs
 
 SOLVER, PROPOSER, GAP, ANSWERS = "solver", "proposer", "gap", "answers"
 """Nats a token of either role, proposer minus solver, and nats an answer of the solver."""
 _RUN = ["model", "method", "seed", "step"]
 
 
-def prompt_scores(entropy: pd.DataFrame, column: str = "entropy") -> pd.DataFrame:
+def prompt_scores(entropy: pd.DataFrame) -> pd.DataFrame:
     """One value a prompt, whose mean over prompts is the entropy per token.
 
     Args:
-        entropy: fixed prompts: model, method, seed, step, role, group, prompt, tokens, entropy, nll, answer_entropy.
-        column: ``entropy`` (full vocabulary) or ``nll`` (of the sampled tokens).
+        entropy: fixed prompts: model, method, seed, step, role, group, prompt, tokens, entropy, answer_entropy.
 
     Returns:
         model, method, seed, step, quantity (``solver``, ``proposer``, ``gap``, ``answers``), problem, value. Entropy
@@ -33,8 +32,8 @@ def prompt_scores(entropy: pd.DataFrame, column: str = "entropy") -> pd.DataFram
         over prompts is that of the ratio (delta method).
     """
     of_role = entropy.groupby([*_RUN, "role"])
-    rate = of_role[column].transform("sum") / of_role["tokens"].transform("sum")
-    value = rate + (entropy[column] - rate * entropy["tokens"]) / of_role["tokens"].transform("mean")
+    rate = of_role["entropy"].transform("sum") / of_role["tokens"].transform("sum")
+    value = rate + (entropy["entropy"] - rate * entropy["tokens"]) / of_role["tokens"].transform("mean")
     problem = entropy["group"] + "/" + entropy["prompt"].astype(str)
     scores = entropy[_RUN].assign(group=entropy["role"], problem=problem, value=value)
     answers = scores.assign(value=entropy["answer_entropy"], group=ANSWERS)[entropy["role"] == SOLVER]
@@ -44,30 +43,28 @@ def prompt_scores(entropy: pd.DataFrame, column: str = "entropy") -> pd.DataFram
     return pd.concat(parts, ignore_index=True).dropna(subset="value").rename(columns={"group": "quantity"})
 
 
-def levels(entropy: pd.DataFrame, column: str = "entropy") -> pd.DataFrame:
+def levels(entropy: pd.DataFrame) -> pd.DataFrame:
     """Entropy of every method at each step: the columns of ``azr.tables.compare.means``, by quantity."""
-    return means(prompt_scores(entropy, column), by=["quantity"])
+    return means(prompt_scores(entropy), by=["quantity"])
 
 
-def changes(entropy: pd.DataFrame, column: str = "entropy") -> pd.DataFrame:
+def changes(entropy: pd.DataFrame) -> pd.DataFrame:
     """Every method minus the base on the same prompts, at each measured step; no change at step 0.
 
     Returns:
-        model, method, reference, step, quantity, estimate, low, high, se, df, seeds, problems (prompts), start (the
+        model, method, step, quantity, reference, estimate, low, high, se, df, seeds, problems (prompts), start (the
         base's value) and the change as a share of it: relative, relative_low, relative_high, relative_se, relative_df.
         Rows of method "base" are what an untrained model gets.
     """
-    scores = prompt_scores(entropy, column)
-    frame = from_start(differences(scores, by=["quantity"]), ["quantity"])
-    starts = scores[(scores["method"] == BASE) & (scores["seed"] == 0)].groupby(["model", "quantity"])["value"].mean()
     rows = []
-    for at, after, control in against_base(scores, ["quantity"]):
-        found = ratio_interval(after - control, control)
-        shares = {f"relative_{name}": getattr(found, name) for name in ("low", "high", "se", "df")}
-        rows.append(at | {"relative": found.estimate} | shares)
-    return frame.merge(starts.rename("start").reset_index()).merge(pd.DataFrame(rows), how="left")
+    for at, own, control in pairs(prompt_scores(entropy), by=["quantity"]):
+        share = ratio_interval(own - control, control)
+        relative = {f"relative_{name}": getattr(share, name) for name in ("low", "high", "se", "df")}
+        about = {"reference": BASE, "start": control.to_numpy().mean(), "relative": share.estimate}
+        rows.append(at | about | interval_of(own - control) | relative)
+    return from_start(pd.DataFrame(rows), ["quantity"]) if rows else pd.DataFrame()
 
 
-def contrasts(entropy: pd.DataFrame, reference: str = "selfplay", column: str = "entropy") -> pd.DataFrame:
+def contrasts(entropy: pd.DataFrame, reference: str = "selfplay") -> pd.DataFrame:
     """Every arm minus ``reference`` at the same step, by quantity: ``azr.tables.compare.differences``."""
-    return differences(prompt_scores(entropy, column), reference, by=["quantity"])
+    return differences(prompt_scores(entropy), reference, by=["quantity"])

@@ -66,11 +66,11 @@ def crossings(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows).rename(columns={"k": "k_star"})
 
 
-def support(test: pd.DataFrame, present: int = 1) -> pd.DataFrame:
+def support(test: pd.DataFrame) -> pd.DataFrame:
     """Problems that some sample solved before and after training: kept, lost, gained, in neither; means over seeds.
 
-    A problem counts as solvable with at least ``present`` right samples, so rare problems come and go by chance: the
-    row of the base, sampled again, says how many. Only methods with as many samples as the base.
+    Rare problems come and go by chance: the row of the base, sampled again, says how many. Only methods with as many
+    samples as the base.
 
     Returns:
         model, method, group, samples, kept, lost, gained, neither, problems, seeds.
@@ -79,46 +79,41 @@ def support(test: pd.DataFrame, present: int = 1) -> pd.DataFrame:
     is_control = (last["method"] == BASE) & (last["seed"] == 0)
     on = ["model", "group", "problem", "samples"]
     pair = last[~is_control].merge(last.loc[is_control, [*on, "c"]], on=on, suffixes=("", "_base"))
-    before, after = pair["c_base"] >= present, pair["c"] >= present
+    before, after = pair["c_base"] > 0, pair["c"] > 0
     pair = pair.assign(kept=before & after, lost=before & ~after, gained=~before & after, neither=~(before | after))
     pair = pd.concat([pair, pair[pair["group"].isin(CODE)].assign(group=ALL)]).assign(problems=1)
-    counts = ["kept", "lost", "gained", "neither", "problems"]
     groups = pair.groupby(["model", "method", "group", "samples"], sort=False)
     seeds = groups["seed"].nunique()
-    return groups[counts].sum().div(seeds, axis=0).assign(seeds=seeds).reset_index()
+    counts = groups[["kept", "lost", "gained", "neither", "problems"]].sum()
+    return counts.div(seeds, axis=0).assign(seeds=seeds).reset_index()
 
 
-def leash(test: pd.DataFrame, group: str = ALL) -> pd.DataFrame:
-    """Probability of a right answer after training against that before it, problem by problem, and the line through it.
+def leash(test: pd.DataFrame) -> pd.DataFrame:
+    """Probability of a right answer after training against that before it, and the line through them, over task types.
 
     Args:
         test: with at least three seeds of the base: those after seed 0 are the side before training, since the trained
             models share seed 0's random numbers.
-        group: a group, or ``ALL``.
 
     Returns:
         model, method, quantity; rows ``point``: problem, before, after (means over seeds of the scored probability of
         the right answer, or of the share of right samples where there is no score); rows ``slope``: estimate, low,
         high, se, df, seeds, problems and intercept of logit after = intercept + slope logit before: a slope above 1
-        sharpens. Seed 0 of the base is the method "base": what no training gives.
+        sharpens. Seed 0 of the base is the method "base": what no training gives. Empty with fewer seeds.
     """
     last = at_end(test)
-    last = last[last["group"].isin(CODE if group == ALL else [group])]
+    last = last[last["group"].isin(CODE)]
     last = last.assign(value=last["p"].fillna(last["c"] / last["n"]), problem=last["group"] + "/" + last["problem"])
-    frames = []
-    for model, own in last.groupby("model", sort=False):
-        is_base = own["method"] == BASE
-        others = own[is_base & (own["seed"] != 0)]
-        before = others.pivot(index="seed", columns="problem", values="value")
-        if len(before) < 2:
-            continue
-        for method, rows in own[~is_base | (own["seed"] == 0)].groupby("method", sort=False):
+    is_other = (last["method"] == BASE) & (last["seed"] != 0)
+    others, frames = last[is_other], [pd.DataFrame(columns=["model", "method", "quantity"])]
+    for (model, method), rows in last[~is_other].groupby(["model", "method"], sort=False):
+        base = others[others["model"] == model]
+        before = base.pivot(index="seed", columns="problem", values="value")
+        if len(before) > 1:
             after = rows.pivot(index="seed", columns="problem", values="value")[before.columns]
-            found = sharpening(before.to_numpy(), after.to_numpy(), int(min(rows["n"].min(), others["n"].min())))
-            points = pd.DataFrame({"before": before.mean(), "after": after.mean()}).reset_index()
-            line = {"intercept": found.intercept.estimate, "seeds": len(after), "problems": found.problems}
-            slope = pd.DataFrame([vars(found.slope) | line])
-            parts = [points.assign(quantity=POINT), slope.assign(quantity=SLOPE)]
-            frames.append(pd.concat(parts).assign(model=model, method=method))
-    empty = pd.DataFrame(columns=["model", "method", "quantity"])
-    return pd.concat(frames, ignore_index=True) if frames else empty
+            found = sharpening(before.to_numpy(), after.to_numpy(), int(min(rows["n"].min(), base["n"].min())))
+            points = pd.DataFrame({"before": before.mean(), "after": after.mean(), "quantity": POINT}).reset_index()
+            about = {"quantity": SLOPE, "intercept": found.intercept.estimate}
+            slope = vars(found.slope) | about | {"seeds": len(after), "problems": found.problems}
+            frames.append(pd.concat([points, pd.DataFrame([slope])]).assign(model=model, method=method))
+    return pd.concat(frames, ignore_index=True)

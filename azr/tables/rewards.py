@@ -29,29 +29,21 @@ def shapes(proposals: pd.DataFrame, since: int = 1) -> pd.DataFrame:
         and ``tokens``; of the valid ones ``solve rate``, ``statements`` and the shares ``never solved``,
         ``always solved`` and ``learnable`` (solve rate in [1/4, 3/4]).
     """
-    late = proposals[proposals["step"] >= since]
-    valid = late[late["fate"] == "valid"]
-    rate = valid["solve_rate"]
-    valid = valid.assign(
-        learnable=rate.between(*LEARNABLE), never=rate == 0, always=rate == 1, rate=rate, size=valid["statements"]
-    )
-    of_all = late.assign(valid=late["fate"] == "valid").groupby(_RUN, sort=False)[["valid", "reward", "tokens"]].mean()
-    of_valid = valid.groupby(_RUN, sort=False)[["rate", "size", "never", "always", "learnable"]].mean()
-    names = {"rate": "solve rate", "size": "statements", "never": "never solved", "always": "always solved"}
-    table = of_all.join(of_valid).rename(columns=names).rename_axis(columns="quantity")
-    return table.stack().rename("value").reset_index()
+    late = proposals[proposals["step"] >= since].assign(valid=proposals["fate"] == "valid")
+    rate = late["solve_rate"]
+    shares = {"never solved": rate == 0, "always solved": rate == 1, "learnable": rate.between(*LEARNABLE)}
+    shares |= {"solve rate": rate, "statements": late["statements"]}
+    late = late.assign(**{name: value.where(late["valid"]) for name, value in shares.items()})
+    found = late.groupby(_RUN, sort=False)[["valid", "reward", "tokens", *shares]].mean()
+    return found.melt(var_name="quantity", ignore_index=False).reset_index().dropna(ignore_index=True)
 
 
-def solve_rates(
-    proposals: pd.DataFrame, methods: tuple[str, ...] = ("selfplay", "half"), since: int = 1
-) -> pd.DataFrame:
-    """Distribution of the valid proposals over solve rates.
+def solve_rates(proposals: pd.DataFrame) -> pd.DataFrame:
+    """Distribution of the valid proposals over solve rates, under each of the two rewards.
 
     Returns:
         model, method, solve_rate, estimate (share of valid proposals), low, high (over seeds), se, df, seeds, problems.
     """
-    valid = proposals[(proposals["fate"] == "valid") & (proposals["step"] >= since) & proposals["method"].isin(methods)]
-    shares = valid.groupby(_RUN, sort=False)["solve_rate"].value_counts(normalize=True)
-    table = shares.unstack(fill_value=0.0)
-    scores = table.stack().rename("value").reset_index()
-    return means(scores, by=["solve_rate"])
+    valid = proposals[(proposals["fate"] == "valid") & proposals["method"].isin(["selfplay", "half"])]
+    shares = valid.groupby(_RUN, sort=False)["solve_rate"].value_counts(normalize=True).unstack(fill_value=0.0)
+    return means(shares.stack().rename("value").reset_index(), by=["solve_rate"])

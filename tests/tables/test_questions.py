@@ -83,10 +83,10 @@ def test_trends_are_rank_correlations_of_each_run_and_the_null_arm_has_none(stud
 
 
 def test_windows_of_steps_hold_a_runs_mean(study):
-    found = curriculum.by_step(study["curriculum"], windows=2)
-    own = study["curriculum"].query("method == 'selfplay' and step <= 30")
+    found = curriculum.curriculum(study["curriculum"])
+    own = study["curriculum"].query("method == 'selfplay' and step <= 10")
     expected = own.groupby("seed")["statements"].mean().mean()
-    assert row(found, method="selfplay", step=15.0, quantity="statements")["estimate"] == pytest.approx(expected)
+    assert row(found, method="selfplay", step=5.0, quantity="statements")["estimate"] == pytest.approx(expected)
 
 
 def test_entropy_per_token_is_a_ratio_of_sums_and_the_gap_a_difference(study):
@@ -115,7 +115,6 @@ def test_sparsity_is_a_share_of_all_parameters_and_self_play_stands_between(stud
     assert found["norm"] == pytest.approx(np.sqrt((own["norm"] ** 2).sum()))
     contrasts = sparsity.contrasts(sparsity.runs(tensors)).query("method == 'selfplay' and quantity == 'sparsity'")
     assert row(contrasts, reference="sft")["low"] > 0 > row(contrasts, reference="rlvr")["high"]
-    assert set(sparsity.runs(tensors, by="module")["module"]) == {"q_proj", "up_proj"}
 
 
 def test_what_two_rewards_had_proposed_is_compared_by_seed(study):
@@ -126,14 +125,15 @@ def test_what_two_rewards_had_proposed_is_compared_by_seed(study):
     )
     found = row(differences(shapes, "selfplay", ["quantity"]), method="half", quantity="learnable")
     assert (found["seeds"], found["problems"]) == (3, 0)
-    rates = rewards.solve_rates(study["proposals"])
-    assert rates.groupby("method")["estimate"].sum().tolist() == pytest.approx([1, 1])
+    assert rewards.solve_rates(study["proposals"]).groupby("method")["estimate"].sum().tolist() == pytest.approx(
+        [1] * 4
+    )
 
 
 def test_the_log_is_pooled_over_types_and_steps_and_shares_add_up(study):
-    frame = training.selfplay(study["log"], study["proposals"], width=20)
-    log = study["log"].query("method == 'selfplay' and quantity == 'reward' and step <= 20")
+    frame = training.selfplay(study["log"], study["proposals"])
+    log = study["log"].query("method == 'selfplay' and quantity == 'reward' and step <= 10")
     expected = log[log["group"].str.endswith("/solver")]["value"].mean()
-    assert row(frame, step=10.5, role="solver", quantity="reward")["estimate"] == pytest.approx(expected)
+    assert row(frame, step=5.5, role="solver", quantity="reward")["estimate"] == pytest.approx(expected)
     solved = frame[frame["quantity"] == "solved"].groupby("step")["estimate"].sum()
-    assert solved.tolist() == pytest.approx([1, 1, 1])
+    assert solved.tolist() == pytest.approx([1] * 6)
