@@ -35,8 +35,9 @@ PRELOADED = ["azr.training.run", "azr.study.measures"]
 """What the server imports before it forks."""
 LAST_LINES = 8
 """Lines of its output that the report of a failed job has."""
-RATES, MEASURED = {"nano": 80.0, "micro": 40.0}, 0.2
-"""For the first estimate: responses a second that one core trains on, and what of that time a measured one takes."""
+RATES, MEASURED, START = {"nano": 80.0, "micro": 40.0}, 0.2, 10.0
+"""For the first estimate: responses a second that one core trains on, what of that time a measured response takes, and
+the seconds in which a job begins."""
 
 
 class JobError(FailedError):
@@ -54,8 +55,8 @@ def jobs_of(
 ) -> list[Subject]:
     """The jobs of a profile: with each of its models the base and its arms (of these, those in ``arms``).
 
-    ``seeds`` are training seeds, by default all of the profile. The base has sampling seed 0, the control, and one
-    more for each training seed. The last models come first, since they are the largest. Raises UserError for a name
+    ``seeds`` are training seeds, by default all of the profile. The base has sampling seed 0, the control, and
+    others: one for each training seed, and at least two, since the leash is fitted on repeated measurements. The last models come first, since they are the largest. Raises UserError for a name
     that is no arm.
     """
     jobs = []
@@ -64,7 +65,7 @@ def jobs_of(
     for model in profile.models[::-1]:
         own, chosen = model_profile(model, profile), range(model.seeds) if seeds is None else seeds
         names = [arm for arm in arms_of(model, profile) if arms is None or arm in arms]
-        kinds = [(BASE, own, seed) for seed in sorted({0, *(seed + 1 for seed in chosen)})]
+        kinds = [(BASE, own, seed) for seed in sorted({0, 1, 2, *(seed + 1 for seed in chosen)})]
         kinds += [(arm, arm_profile(arm, own), seed) for arm in names for seed in chosen]
         for arm, settings, seed in kinds:
             jobs.append(Subject(Run(run_folder(runs, profile.name, model.name, arm, seed)), settings, arm, seed))
@@ -97,7 +98,8 @@ def estimate(jobs: Sequence[Subject], side_by_side: int) -> float | None:
     """About how many seconds the jobs take on cores like those of 2025; None for a model of unknown speed."""
     if any(job.model_name not in RATES for job in jobs):
         return None
-    return sum(responses(job) / RATES[job.model_name] for job in jobs) / min(side_by_side, max(len(jobs), 1))
+    seconds = sum(START + responses(job) / RATES[job.model_name] for job in jobs)
+    return seconds / min(side_by_side, max(len(jobs), 1))
 
 
 def do(job: Subject) -> None:
