@@ -7,13 +7,13 @@ r"""Python literals as data: read arguments, write values, compare. Nothing is e
 
 A literal is what ``ast.literal_eval`` gives back from its own text: None, bool, int, float, complex, str, bytes, and
 tuples, lists, sets and dicts of these; of exactly these types, finite numbers only. Left out: frozenset, Ellipsis and
-subclasses (Counter, namedtuple, IntEnum), whose repr is no literal.
+subclasses (Counter, namedtuple, IntEnum), whose repr is no literal; and threads with a stack so small (half a megabyte,
+as macOS has them) that CPython's parser can overrun it.
 """
 
 from __future__ import annotations
 
 import ast
-import re
 import warnings
 from cmath import isfinite
 from typing import Any
@@ -23,23 +23,9 @@ MAX_LITERAL_CHARS = 100_000
 MAX_DEPTH = 90
 """Containers inside containers."""
 
-_STRING = re.compile(
-    r"""(?<![A-Za-z0-9_])(?:[bB][rR]?|[rR][bB]?|[uU])?
-    (?:'''(?:[^\\]|\\.)*?(?:'''|\\?\Z) | "{3}(?:[^\\]|\\.)*?(?:"{3}|\\?\Z)
-    | '(?:[^'\\\n]|\\.)*+'? | "(?:[^"\\\n]|\\.)*+"?)""",  # an open string ends the search: no quadratic time
-    re.DOTALL | re.VERBOSE,
-)
-# What makes CPython's parser recurse once per token, and no literal has: other operators and words, signs in a row,
-# long sums, calls and subscripts. In a thread with a small stack that recursion (or 200 brackets) ends in a crash.
-_UNSAFE = re.compile(
-    r"""[^\w\s.,:()\[\]{}'+-] | [-+]\s*[-+] | (?:[-+]\s*[\w.]+\s*){8} | [\w.)}\]']\s*[(\[{]
-    | (?<![\w.])(?!(?:True|False|None)\b)[A-Za-z_]""",
-    re.ASCII | re.VERBOSE,
-)
 _FILE = "<literal>"
 warnings.filterwarnings("ignore", module=_FILE)  # an invalid escape sequence is the writer's business, not our user's
-_BRACKETS = re.compile(r"[()\[\]{}]")
-_BRACKETS_OF = {list: "[]", tuple: "()", dict: "{}", set: "{}"}
+_BRACKETS = {list: "[]", tuple: "()", dict: "{}", set: "{}"}
 _IN_SETS = {int, float, complex, str, bytes, bool, type(None), tuple}
 
 
@@ -115,7 +101,7 @@ def literal_text(value: Any, max_chars: int) -> str:
 def _text(value: Any, budget: list[int], depth: int) -> str:
     """The text of ``value``; ``budget`` has the characters left."""
     kind = type(value)
-    if kind in _BRACKETS_OF:
+    if kind in _BRACKETS:
         return _container_text(kind, value, budget, depth)
     too_large = False
     if kind is int:
@@ -153,7 +139,7 @@ def _container_text(kind: type, value: Any, budget: list[int], depth: int) -> st
         ordered = len(kinds) == 1 and not kinds & {complex, tuple, type(None)}  # else their texts are
         texts = [text for _, text in sorted(zip(value if ordered else texts, texts, strict=True))]
     comma = "," if kind is tuple and len(texts) == 1 else ""
-    return _BRACKETS_OF[kind][0] + ", ".join(texts) + comma + _BRACKETS_OF[kind][1]
+    return _BRACKETS[kind][0] + ", ".join(texts) + comma + _BRACKETS[kind][1]
 
 
 def _type_name(kind: type) -> str:
@@ -163,8 +149,6 @@ def _type_name(kind: type) -> str:
 def _parse(text: str) -> ast.expr:
     if len(text) > MAX_LITERAL_CHARS:
         raise ValueError(f"the text has {len(text)} characters, over {MAX_LITERAL_CHARS}")
-    if (len(text) > 300 or text.count("(") > MAX_DEPTH) and _unsafe(text):
-        raise ValueError("no literal")
     try:
         node = ast.parse(text, _FILE, mode="eval").body
     except (SyntaxError, ValueError, MemoryError, RecursionError, OverflowError) as error:
@@ -172,19 +156,6 @@ def _parse(text: str) -> ast.expr:
     if "..." in text and any(isinstance(n, ast.Constant) and n.value is Ellipsis for n in ast.walk(node)):
         raise ValueError("no literal: Ellipsis")  # literal_eval lets it pass
     return node
-
-
-def _unsafe(text: str) -> bool:
-    """Whether the parser might recurse far, whatever the text means."""
-    bare = _STRING.sub("''", text).replace("set()", "0")
-    if _UNSAFE.search(bare):
-        return True
-    depth = 0
-    for bracket in _BRACKETS.findall(bare):
-        depth += 1 if bracket in "([{" else -1
-        if depth > MAX_DEPTH + 1:
-            return True
-    return False
 
 
 def _evaluate(node: ast.expr) -> Any:

@@ -7,7 +7,7 @@ its worker ``line``s, which are read with suspicion (``read_lines``), since host
 from __future__ import annotations
 
 import json
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 from azr.executor.jobs import Verdict
 
@@ -42,20 +42,6 @@ class Result(NamedTuple):
 def line(value: Any) -> bytes:
     """Plain values as a line of text."""
     return json.dumps(value).encode() + b"\n"
-
-
-def send(file: BinaryIO, value: Any) -> None:
-    """Write plain values, between pool and worker."""
-    file.write(line(value))
-    file.flush()
-
-
-def receive(file: BinaryIO) -> Any:
-    """What ``send`` wrote at the other end. Raises EOFError where that is gone."""
-    text = file.readline()
-    if not text.endswith(b"\n"):
-        raise EOFError
-    return json.loads(text)
 
 
 def read_lines(data: bytes, company: bool, max_bytes: int) -> tuple[list[Result], bytes]:

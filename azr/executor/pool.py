@@ -27,7 +27,7 @@ from typing import Any, Self
 
 from azr.executor import literals
 from azr.executor.jobs import Execution, Job, Script, Verdict
-from azr.executor.messages import Message, Result, receive, send
+from azr.executor.messages import Message, Result, line
 from azr.executor.policy import IMPORTS
 
 HASH_SEEDS = ("1", "2", "3", "4")
@@ -79,13 +79,14 @@ class Member:
         """Have a batch run."""
         self.batch = batch
         with contextlib.suppress(OSError):  # a worker that is gone is noticed at the end
-            send(self._file, [run.message() for run in batch])
+            self._file.write(line([run.message() for run in batch]))
+            self._file.flush()
 
     def finish(self) -> bool:
         """Take in the results of the batch; False if the worker has died. RuntimeError where it never came up."""
         try:
-            self.report, results = receive(self._file)
-        except (OSError, EOFError):
+            self.report, results = json.loads(self._file.readline())
+        except (OSError, ValueError):  # no line
             if self.report:
                 return False
             complaint = self.process.communicate()[1].decode(errors="replace").strip() or "no reason given"

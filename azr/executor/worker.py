@@ -25,7 +25,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from azr.executor import company, literals, namespace, policy, sandbox
 from azr.executor.jobs import Verdict
-from azr.executor.messages import ALONE, Message, Result, line, read_lines, receive, send
+from azr.executor.messages import ALONE, Message, Result, line, read_lines
 
 COMPANY_SECONDS = 0.1
 """CPU time that a program may take in company; whoever needs more gets a process and the whole limit."""
@@ -43,13 +43,13 @@ def main() -> None:
     lock = sandbox.make_lock(config["memory_mb"], config["cpu_seconds"])
     report = sandbox.enter(lock)
     os.environ.clear()
-    requests, answers = sys.stdin.buffer, sys.stdout.buffer
     gc.disable()
     gc.freeze()  # nothing here is garbage, and a collector that looks at it would make children copy every page
-    with contextlib.suppress(EOFError, OSError):
-        while True:
-            messages = [Message(*message) for message in receive(requests)]
-            send(answers, [report, run_batch(messages, config, lock)])
+    with contextlib.suppress(OSError):
+        for text in sys.stdin.buffer:
+            messages = [Message(*message) for message in json.loads(text)]
+            sys.stdout.buffer.write(line([report, run_batch(messages, config, lock)]))
+            sys.stdout.flush()
     os._exit(0)
 
 
@@ -124,16 +124,13 @@ def fork(
 
 def fate(status: int | None) -> Result:
     """What a child that reported nothing died of."""
-    if status is None:
-        verdict, detail = Verdict.TIMEOUT, "wall"
-    elif os.WIFSIGNALED(status):
-        number = os.WTERMSIG(status)
-        if number in (signal.SIGPROF, signal.SIGXCPU):
-            verdict, detail = Verdict.TIMEOUT, "cpu"
+    verdict, detail = Verdict.TIMEOUT, "wall"
+    if status is not None:
+        code = os.waitstatus_to_exitcode(status)
+        if -code in (signal.SIGPROF, signal.SIGXCPU):
+            detail = "cpu"
         else:
-            verdict, detail = Verdict.KILLED, signal.strsignal(number) or f"signal {number}"
-    else:
-        verdict, detail = Verdict.KILLED, f"exit status {os.WEXITSTATUS(status)}"
+            verdict, detail = Verdict.KILLED, f"exit status {code}" if code >= 0 else signal.strsignal(-code) or ""
     return Result(verdict, detail, company=False)
 
 
