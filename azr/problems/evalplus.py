@@ -30,7 +30,7 @@ from azr.prompts.fences import blocks
 from azr.prompts.parsing import parse
 
 _DATA = yaml.safe_load(Path(__file__).with_name("evalplus.yaml").read_text(encoding="utf-8"))
-_ASSERTION, _ORACLES = _DATA["assertion"], _DATA["oracles"]
+_ORACLES: dict[str, str] = _DATA["oracles"]
 
 
 def read_evalplus(row: Mapping[str, Any], index: int) -> list[Problem]:
@@ -46,17 +46,13 @@ def read_evalplus(row: Mapping[str, Any], index: int) -> list[Problem]:
     if test:
         tests = _hub_tests(test, entry)
     else:
-        inputs = [*(row.get("base_input") or []), *(row.get("plus_input") or [])]
-        tests = _own_tests(reference, entry, restored(inputs, prompt, entry), float(row.get("atol") or 0))
-    demand = "Give the whole program, with its imports, in a block that starts with ```python."
-    if completes:
-        question = f"Write this Python function to the end. {demand}\n\n```python\n{prompt.strip()}\n```"
-    else:
-        text, shown = prompt.strip().strip('"').strip(), (row.get("test_list") or [""])[0]
-        question = (
-            f"Write a Python program with a function `{entry}` for this task, so that the assertion holds. {demand}"
-            f"\n\n{text}{'' if shown in text else chr(10) + shown}"
-        )
+        inputs = restored([*(row.get("base_input") or []), *(row.get("plus_input") or [])], prompt, entry)
+        tests = _own_tests(reference, entry, inputs, float(row.get("atol") or 0))
+    text = prompt.strip()
+    if not completes:
+        text, shown = text.strip('"').strip(), (row.get("test_list") or [""])[0]
+        text += "" if shown in text else f"\n{shown}"
+    question = _DATA["complete" if completes else "write"].format(entry=entry, text=text)
     gold = {"tests": tests, "entry_point": entry, "prefix": prompt if completes else "", "reference": reference}
     return [Problem(str(row["task_id"]), "", question, gold=gold)]
 
@@ -114,26 +110,23 @@ def _hub_tests(test: str, entry: str) -> str:
         loop.body = ast.parse(f"atol = 0\nout = {entry}(*inp)\n{_ORACLES[entry]}").body
     text = ast.unparse(tree)
     is_called = re.search(r"^check\(", text, re.MULTILINE) or "def check(" not in text
-    return _isolated(_ASSERTION + text + ("" if is_called else f"\ncheck({entry})"), entry)
+    return _isolated(text + ("" if is_called else f"\ncheck({entry})"), entry)
 
 
 def _own_tests(reference: str, entry: str, inputs: Sequence[Sequence[Any]], atol: float) -> str:
     """A test of the release's inputs: what is right, the reference says."""
-    return _isolated(
-        f"{_ASSERTION}\nfrom copy import deepcopy\nfrom math import inf, nan\natol = {atol!r}\n"
-        f"def make_reference():\n{textwrap.indent(ast.unparse(ast.parse(reference)), '    ')}\n    return {entry}\n"
-        f"reference = make_reference()\nfor inp in {list(inputs)!r}:\n    exp = reference(*deepcopy(inp))\n"
-        f"    out = {entry}(*deepcopy(inp))\n    {_ORACLES.get(entry, 'assertion(out, exp, atol)')}",
-        entry,
-    )
+    parts = {"reference": textwrap.indent(ast.unparse(ast.parse(reference)), "    "), "inputs": list(inputs)}
+    oracle = _ORACLES.get(entry, "assertion(out, exp, atol)")
+    return _isolated(_DATA["release"].format(entry=entry, atol=atol, oracle=oracle, **parts), entry)
 
 
 def _isolated(source: str, entry: str) -> str:
-    """``source`` inside a function whose names are its own or real builtins, whatever the program has redefined.
+    """The comparison and ``source`` inside a function whose names are its own or real builtins.
 
-    Of the program's names only ``entry`` is seen, and only where ``source`` itself does not define it.
+    Whatever the program has redefined, of its names only ``entry`` is seen, and only where ``source`` itself does not
+    define it.
     """
-    tree = ast.parse(source)
+    tree = ast.parse(_DATA["assertion"] + source)
     names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)} - {entry}
     used = sorted(name for name in names if hasattr(builtins, name) and name not in ("None", "True", "False"))
     bindings = "".join(f"    {name} = _real.get({name!r})\n" for name in used)

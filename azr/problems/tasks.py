@@ -17,7 +17,7 @@ from typing import Any
 
 from azr.executor import Executor, Job, Verdict
 from azr.grading import grade_many
-from azr.prompts.base import PromptStyle
+from azr.prompts.base import ParsedAnswer, PromptStyle
 from azr.prompts.parsing import find_answer, parse, read_arguments, read_literal, read_program
 from azr.tasks import Task, TaskType
 from azr.world.problems import arithmetic_problems, problems
@@ -131,23 +131,21 @@ def run_anew(seeds: Sequence[Problem]) -> tuple[list[Problem], list[str]]:
 def grade_tasks(attempts: Sequence[tuple[Problem, str]], style: PromptStyle, executor: Executor) -> list[Graded]:
     """By self-play's rule: the answer counts where the response has the style's form."""
     read = [style.parse_answer(problem.task.type, response) for problem, response in attempts]
-    return _graded(attempts, [(parsed.answer, parsed.well_formed) for parsed in read], executor)
+    return _graded(attempts, read, executor)
 
 
 def grade_execution(attempts: Sequence[tuple[Problem, str]], style: PromptStyle, executor: Executor) -> list[Graded]:
     """A benchmark measures what is known: an answer counts without the style's form, too."""
     read = []
     for problem, response in attempts:
-        kind, parameters = problem.task.type, read_program(problem.task.program, rename=False).parameters
-        answer = find_answer(kind, style.final(response), parameters)
-        read.append((answer, style.parse_answer(kind, response).well_formed))
+        kind, program = problem.task.type, read_program(problem.task.program, rename=False)
+        answer = find_answer(kind, style.final(response), program.parameters)
+        read.append(replace(style.parse_answer(kind, response), answer=answer))
     return _graded(attempts, read, executor)
 
 
-def _graded(
-    attempts: Sequence[tuple[Problem, str]], read: Sequence[tuple[str | None, bool]], executor: Executor
-) -> list[Graded]:
-    pairs = {i: (attempts[i][0].task, answer) for i, (answer, _) in enumerate(read) if answer is not None}
+def _graded(attempts: Sequence[tuple[Problem, str]], read: Sequence[ParsedAnswer], executor: Executor) -> list[Graded]:
+    pairs = {i: (attempts[i][0].task, one.answer) for i, one in enumerate(read) if one.answer is not None}
     right = dict(zip(pairs, grade_many(executor, list(pairs.values())), strict=True))
     # Of the wrong ones that were run, those that the policy forbids: with an input that is none, nothing else is tried.
     programs = {
@@ -157,4 +155,4 @@ def _graded(
     }
     tried = executor.run_many([Job(program, "no literal", runs=1) for program in programs.values()])
     refused = {i for i, execution in zip(programs, tried, strict=True) if execution.verdict is Verdict.REJECTED}
-    return [Graded(right.get(i, False), form, answer, i in refused) for i, (answer, form) in enumerate(read)]
+    return [Graded(right.get(i, False), one.well_formed, one.answer, i in refused) for i, one in enumerate(read)]

@@ -7,6 +7,7 @@ from typing import Any
 from azr.errors import UserError
 from azr.prompts.base import PromptStyle
 from azr.prompts.compact import CompactStyle
+from azr.prompts.paper import PaperStyle
 
 STYLES = ("compact", "paper", "paper-chat")
 
@@ -17,14 +18,10 @@ def load_style(name: str, tokenizer: Any) -> PromptStyle:
 
     Raises UserError for an unknown name, and where there is no chat template.
     """
-    if name == "compact":
-        return CompactStyle()
     if name not in STYLES:
         raise UserError(f"There is no prompt style '{name}': choose one of {', '.join(STYLES)}.")
-    from azr.prompts.paper import PaperStyle  # compact runs never need it
-
-    if name == "paper":
-        return PaperStyle()
-    if not tokenizer.chat_template:
+    if name == "compact":
+        return CompactStyle()
+    if name == "paper-chat" and not tokenizer.chat_template:
         raise UserError("This model's tokenizer has no chat template: choose the prompt style paper.")
-    return PaperStyle(tokenizer)
+    return PaperStyle(tokenizer if name == "paper-chat" else None)

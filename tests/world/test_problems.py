@@ -18,7 +18,7 @@ SPLITS = ("train", "validation", "tuning", "test")
 
 @pytest.fixture(scope="module")
 def sets():
-    return {(split, kind): problems(split, kind, 20) for split in SPLITS for kind in TaskType}
+    return {(split, kind): problems(split, kind, 12) for split in SPLITS for kind in TaskType}
 
 
 def function(text: str):
@@ -41,8 +41,8 @@ def test_a_program_stands_in_one_split_and_problems_are_distinct(sets):
         own = [problem.task.program for problem in found]
         programs[split] |= set(own)
         assert {split_of(program) for program in own} == {split}
-        assert len({problem.task for problem in found}) == 20
-        assert split == "train" or len(set(own)) == 20
+        assert len({problem.task for problem in found}) == 12
+        assert split == "train" or len(set(own)) == 12
     assert not any(a & b for a, b in itertools.combinations(programs.values(), 2))
 
 
@@ -54,9 +54,9 @@ def test_held_out_sizes_take_turns_and_a_smaller_set_is_the_beginning_of_a_large
         assert all(problems(split, kind, 7) == sets[split, kind][:7] for split in SPLITS)
 
 
-def test_every_split_names_the_operations_as_often_as_the_corpus():
-    for split in SPLITS:
-        found = problems(split, TaskType.INDUCTION, 100)
+def test_sets_name_the_operations_as_often_as_the_corpus():
+    for split in ("train", "test"):
+        found = problems(split, TaskType.INDUCTION, 80)
         named = sum(len(p.task.message.split(", ")) if p.task.message else 0 for p in found)
         # A word for each statement, and two for the pair of a loop or an if with its body.
         assert named / sum(p.statements for p in found) == pytest.approx(HINT_RATE, abs=0.08)
