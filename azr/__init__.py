@@ -82,6 +82,6 @@ def compare(first: Run | Path, second: Run | Path, k: Sequence[int] = ()) -> pd.
     Each is a run, its folder, or a table that ``azr evaluate --out`` wrote. Columns: set, group, k, problems, first,
     second, difference, low, high (95 %, over problems).
     """
-    from azr.tables.pair import compare_counts, counts_of
+    from azr.tables.compare import compare_counts, counts_of
 
     return compare_counts(counts_of(first), counts_of(second), k)

@@ -11,10 +11,13 @@ seed 0: what an untrained model gets. Left out: how an interval is computed (``a
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import pandas as pd
 
+from azr.errors import UserError
 from azr.metrics import crossed_interval, pass_at_k, t_interval
+from azr.runs import Run
 from azr.tasks import TaskType
 
 ALL = "all"
@@ -142,6 +145,44 @@ def from_start(frame: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
     changes = [name for name in frame if name in ("step", "estimate", "low", "high", "se") or "relative" in name]
     start = arms.drop_duplicates(["model", "method", *by]).assign(**dict.fromkeys(changes, 0))
     return pd.concat([frame[frame["method"] == BASE], start, arms], ignore_index=True)
+
+
+def counts_of(source: Run | Path) -> pd.DataFrame:
+    """What was measured on test problems: of a run (or its folder) at its last step, or a table of ``azr evaluate``."""
+    if isinstance(source, Path) and not source.is_dir():
+        return pd.read_csv(source) if source.suffix == ".csv" else pd.read_parquet(source)
+    frame = (source if isinstance(source, Run) else Run(source)).measure("test")
+    return frame[frame["step"] == frame["step"].max()]
+
+
+def compare_counts(first: pd.DataFrame, second: pd.DataFrame, ks: Sequence[int] = ()) -> pd.DataFrame:
+    """pass@k of ``second`` minus ``first``, paired by problem; of two runs, so without a word about other seeds.
+
+    Args:
+        first: set, group, problem, n, c.
+        second: the same; problems that only one of the two has are left out.
+        ks: 1 and half the samples where it is empty.
+
+    Returns:
+        set, group, k, problems, first, second, difference, low, high (95 %, over problems). Raises UserError where the
+        two have no problem in common, or fewer than k samples of one.
+    """
+    on = ["set", "group", "problem"]
+    both = first.merge(second, on=on, suffixes=("_first", "_second"))
+    if both.empty:
+        raise UserError("The two were measured on different problems: evaluate both on the same set.")
+    rows = []
+    for (name, group), own in both.groupby(["set", "group"], sort=False):
+        least = int(own[["n_first", "n_second"]].min(axis=None))
+        for k in ks or sorted({1, max(least // 2, 1)}):
+            if k > least:
+                raise UserError(f"pass@{k} needs {k} samples a problem, and {name} has {least}: ask for a smaller k.")
+            one, other = (pass_at_k(own[f"n_{side}"], own[f"c_{side}"], k) for side in ("first", "second"))
+            found = t_interval(other - one)
+            numbers = (one.mean(), other.mean(), found.estimate, found.low, found.high)
+            rows.append((name, group, k, len(own), *numbers))
+    names = ["set", "group", "k", "problems", "first", "second", "difference", "low", "high"]
+    return pd.DataFrame(rows, columns=names)
 
 
 def _keys(scores: pd.DataFrame, by: Sequence[str]) -> list[str]:

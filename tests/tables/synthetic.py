@@ -10,6 +10,8 @@ happens to the proposals. ``effect=0`` is a study in which training did nothing.
 
 from __future__ import annotations
 
+from io import StringIO
+
 import numpy as np
 import pandas as pd
 from scipy.special import expit
@@ -172,74 +174,20 @@ def _updates(method: str, step: int, rng: np.random.Generator) -> pd.DataFrame:
     return updated.drop(columns="bound")
 
 
+CLAIMS = """id,part,paper,unit,estimate,low,high,side_low,side_high,base,base_low,base_high,verdict
+C1,,solves more at small k,pass@k,0.045,0.03,0.06,0,inf,0.002,-0.01,0.014,supported
+C2,,not more at large k,pass@k,-0.05,-0.08,-0.02,-inf,0.011,0,-0.02,0.02,supported
+C4,,later problems are harder,Spearman's ρ,0.09,-0.02,0.2,-inf,0,,,,undecided
+C6,,length follows difficulty,Spearman's ρ,-0.2,-0.3,-0.1,-inf,0,-0.25,-0.3,-0.2,not informative
+C7,,solver's entropy falls,nats a token,-0.11,-0.13,-0.09,-inf,0,0.001,-0.01,0.01,supported
+C14,solver,½ leaves it unchanged,nats a token,0.01,-0.02,0.04,-0.03,0.03,,,,undecided
+C9,,proposer stays above,share of the gap,-0.1,-0.2,0,-0.25,inf,0,-0.1,0.1,not informative
+C12,from SFT,between SFT and RLVR,sparsity,,,,0,inf,,,,not measured
+E2,,sharpens,slope,1.3,1.2,1.4,1,inf,1,0.95,1.05,above 1
+"""
+
+
 def synthetic_claims(models: tuple[str, ...] = MODELS) -> pd.DataFrame:
     """A claims table with a row of each kind: margins other than 0, a bounded side, no interval, not measured."""
-    up, down, nan = (0.0, np.inf), (-np.inf, 0.0), np.nan
-    rows = [
-        ("C1", "", "solves more at small k", "pass@k", 0.045, 0.03, 0.06, *up, 0.002, -0.01, 0.014, "supported"),
-        ("C2", "", "not more at large k", "pass@k", -0.05, -0.08, -0.02, -np.inf, 0.011, 0.0, -0.02, 0.02, "supported"),
-        ("C4", "", "later problems are harder", "Spearman's ρ", 0.09, -0.02, 0.2, *down, nan, nan, nan, "undecided"),
-        (
-            "C6",
-            "",
-            "length follows difficulty",
-            "Spearman's ρ",
-            -0.2,
-            -0.3,
-            -0.1,
-            *down,
-            -0.25,
-            -0.3,
-            -0.2,
-            "not informative",
-        ),
-        (
-            "C7",
-            "",
-            "solver's entropy falls",
-            "nats a token",
-            -0.11,
-            -0.13,
-            -0.09,
-            *down,
-            0.001,
-            -0.01,
-            0.01,
-            "supported",
-        ),
-        (
-            "C14",
-            "solver",
-            "½ leaves it unchanged",
-            "nats a token",
-            0.01,
-            -0.02,
-            0.04,
-            -0.03,
-            0.03,
-            nan,
-            nan,
-            nan,
-            "undecided",
-        ),
-        (
-            "C9",
-            "",
-            "proposer stays above",
-            "share of the gap",
-            -0.1,
-            -0.2,
-            0.0,
-            -0.25,
-            np.inf,
-            0.0,
-            -0.1,
-            0.1,
-            "not informative",
-        ),
-        ("C12", "from SFT", "between SFT and RLVR", "sparsity", nan, nan, nan, *up, nan, nan, nan, "not measured"),
-        ("E2", "", "sharpens", "slope", 1.3, 1.2, 1.4, 1.0, np.inf, 1.0, 0.95, 1.05, "above 1"),
-    ]
-    names = ["id", "part", "paper", "unit", "estimate", "low", "high", "side_low", "side_high", "base", "base_low"]
-    table = pd.DataFrame(rows, columns=[*names, "base_high", "verdict"])
+    table = pd.read_csv(StringIO(CLAIMS))
     return pd.concat([table.assign(model=model, seeds=3, problems=72) for model in models], ignore_index=True)

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from azr.metrics import crossed_interval, pass_at_k
-from azr.tables.compare import ALL, at_end, combined, differences, means, score, with_all
+from azr.errors import UserError
+from azr.metrics import crossed_interval, pass_at_k, t_interval
+from azr.tables.compare import ALL, at_end, combined, compare_counts, counts_of, differences, means, score, with_all
 
 
 @pytest.fixture(scope="module")
@@ -100,3 +101,24 @@ def test_task_types_weigh_the_same_together(scores):
     by_group = own.groupby("group")["value"].mean()
     assert by_group[ALL] == pytest.approx(by_group[["deduction", "abduction", "induction"]].mean())
     assert crossed_interval(pick(own, group=ALL)[["value"]].T.to_numpy()).estimate == pytest.approx(by_group[ALL])
+
+
+def counts(right: list[int], first: int = 0) -> pd.DataFrame:
+    problems = [f"p{first + i}" for i in range(len(right))]
+    return pd.DataFrame({"set": "gsm8k", "group": "gsm8k", "problem": problems, "n": 4, "c": right})
+
+
+def test_the_difference_is_paired_over_shared_problems(tmp_path):
+    counts([9, 1, 2, 4], first=-1).assign(n=[9, 4, 4, 4]).to_csv(tmp_path / "base.csv", index=False)
+    found = compare_counts(counts_of(tmp_path / "base.csv"), counts([2, 3, 4])).set_index("k")
+    expected = t_interval([0.25, 0.25, 0.0])
+    assert found.index.tolist() == [1, 2]
+    assert found.loc[1, ["difference", "low", "high"]].tolist() == pytest.approx(list(vars(expected).values())[:3])
+    assert found.loc[1, "problems"] == 3
+
+
+def test_what_cannot_be_compared_is_said():
+    with pytest.raises(UserError, match="different problems"):
+        compare_counts(counts([1, 2]), counts([1, 2], first=5))
+    with pytest.raises(UserError, match="smaller k"):
+        compare_counts(counts([1, 2]), counts([1, 2]), [8])
