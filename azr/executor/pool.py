@@ -79,7 +79,7 @@ class Member:
         """Have a batch run."""
         self.batch = batch
         with contextlib.suppress(OSError):  # a worker that is gone is noticed at the end
-            self._file.write(line([run.message() for run in batch]))
+            self._file.write(line([run.message for run in batch]))
             self._file.flush()
 
     def finish(self) -> bool:
@@ -95,22 +95,16 @@ class Member:
             run.take(Result(*result))
         return True
 
-    def hang_up(self) -> None:
-        """Tell the worker that nothing more will come, so that it stops itself and its child."""
+    def stop(self) -> None:
+        """Tell the worker that nothing more will come, so that it stops itself and its child; it has a second."""
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
-
-    def stop(self) -> None:
-        """Wait for the end of the worker, for a second at most."""
-        self.hang_up()
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(1.0)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-        for end in (self._file, self._socket, self.process.stderr):
-            with contextlib.suppress(OSError):
-                end.close()
+        self.process.kill()
+        self.process.communicate()
+        with contextlib.suppress(OSError), self._socket:
+            self._file.close()
 
 
 class Executor:
@@ -199,8 +193,6 @@ class Executor:
 
     def _stop(self) -> None:
         for member in self._crew:
-            member.hang_up()
-        for member in self._crew:
             member.stop()
         self._crew.clear()
 
@@ -233,24 +225,19 @@ class _Run:
     """Where a job stands."""
 
     def __init__(self, job: Job | Script) -> None:
-        self.job = job
         self.is_job = isinstance(job, Job)
-        self.company = None if self.is_job else False
-        self.order = self.is_job and "{" in job.input
+        self.runs = job.runs if isinstance(job, Job) else 1
+        given, tests = (job.input, "") if isinstance(job, Job) else (None, job.tests)
+        self.message = Message(job.program, given, tests, company=None if self.is_job else False)
+        self.order = "{" in (given or "")
         self.lane = 0
         self.deaths = 0
         self.output: str | None = None
         self.execution: Execution | None = None
         if len(job.program) > _MAX_PROGRAM_CHARS:
             self._end(Verdict.REJECTED, detail="program too long")
-        elif self.is_job and len(job.input) > literals.MAX_LITERAL_CHARS:
+        elif len(given or "") > literals.MAX_LITERAL_CHARS:
             self._end(Verdict.BAD_INPUT)
-
-    def message(self) -> Message:
-        """What a worker must know."""
-        if isinstance(self.job, Job):
-            return Message(self.job.program, self.job.input, "", self.company)
-        return Message(self.job.program, None, self.job.tests, self.company)
 
     def take(self, result: Result) -> None:
         """Take in one result; without an execution then, there is another run to do, in another lane."""
@@ -259,11 +246,11 @@ class _Run:
             verdict, text = Verdict.KILLED, "forged result"
         first = self.lane == 0
         if first:
-            self.output, self.company = text, result.company
-            self.order = self.order or result.order
+            self.output, self.order = text, self.order or result.order
+            self.message = self.message._replace(company=result.company)
         if verdict is Verdict.OK and (first or text == self.output or literals.same_literal(text, self.output)):
             self.lane += 1
-            if self.lane >= (1 if not self.is_job or self.job.runs < 2 else len(HASH_SEEDS) if self.order else 2):
+            if self.lane >= (1 if self.runs < 2 else len(HASH_SEEDS) if self.order else 2):
                 self._end(Verdict.OK, self.output)
         elif first or verdict in (Verdict.TIMEOUT, Verdict.OUT_OF_MEMORY, Verdict.KILLED):
             self._end(verdict, detail=text)
@@ -272,7 +259,7 @@ class _Run:
 
     def outlives(self) -> bool:
         """Its worker died: whether it is tried again, then in a process of its own."""
-        self.company, self.deaths = False, self.deaths + 1
+        self.message, self.deaths = self.message._replace(company=False), self.deaths + 1
         if self.deaths > 2:
             self._end(Verdict.KILLED, detail="worker died")
         return self.deaths <= 2
