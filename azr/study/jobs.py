@@ -56,8 +56,8 @@ def jobs_of(
     """The jobs of a profile: with each of its models the base and its arms (of these, those in ``arms``).
 
     ``seeds`` are training seeds, by default all of the profile. The base has sampling seed 0, the control, and
-    others: one for each training seed, and at least two, since the leash is fitted on repeated measurements. The last models come first, since they are the largest. Raises UserError for a name
-    that is no arm.
+    others: one for each training seed, and at least two, since the leash is fitted on repeated measurements. The last
+    models come first, since they are the largest. Raises UserError for a name that is no arm.
     """
     jobs = []
     for arm in arms or ():
