@@ -14,6 +14,8 @@ from azr.executor import Job, Verdict
         ("def f(): return {'b', 'a'}", "", Verdict.OK, "{'a', 'b'}"),
         ("from math import floor\ndef f(x): return floor(x)", "2.5", Verdict.OK, "2"),
         ("import os\ndef f(x): return x", "1", Verdict.REJECTED, "import os"),
+        ("from math import floor as f", "2.5", Verdict.OK, "2"),
+        ("f = None", "1", Verdict.EXCEPTION, "TypeError"),
         ("def f(x): return x.__class__", "1", Verdict.REJECTED, "attribute __class__"),
         ("def g(x): return x", "1", Verdict.REJECTED, "no function f"),
         ("def f(x) return x", "1", Verdict.SYNTAX_ERROR, "SyntaxError"),

@@ -9,12 +9,11 @@ from __future__ import annotations
 import os
 import socket
 import sys
-import threading
 from pathlib import Path
 
 import pytest
 
-from azr.executor import Executor, Job, Script, Verdict, namespace
+from azr.executor import Executor, Job, Verdict, namespace
 from azr.executor.policy import IMPORTS
 
 from .attacks import attack, linux, needs, outcome, still_works
@@ -83,6 +82,16 @@ def test_cannot_reach_anything(stripped, monkeypatch, without, but):
 
 
 @linux
+@pytest.mark.slow
+def test_cannot_leave_a_process_behind_even_where_it_can_fork(stripped):
+    needs("namespaces", SECCOMP)
+    unlimited = stripped(SECCOMP, LIMITS)
+    code = "import os\nif os.fork() == 0:\n    os.setsid()\n    while True: pass"
+    assert attack(unlimited, code).ok
+    assert attack(unlimited, "import os\nos.kill(-1, 0)").detail == "ProcessLookupError"
+
+
+@linux
 def test_cannot_open_a_socket_that_reaches_anything(stripped):
     needs(SECCOMP, "namespaces")
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -91,16 +100,6 @@ def test_cannot_open_a_socket_that_reaches_anything(stripped):
         code += LIBC + "assert libc.connect(libc.socket(2, 1, 0), address, 16) == -1"
         for without in ((), (SECCOMP,)):
             assert attack(stripped(*without), code).ok
-
-
-@linux
-@pytest.mark.slow
-def test_cannot_leave_a_process_behind_even_where_it_can_fork(stripped):
-    needs("namespaces", SECCOMP)
-    unlimited = stripped(SECCOMP, LIMITS)
-    code = "import os\nif os.fork() == 0:\n    os.setsid()\n    while True: pass"
-    assert attack(unlimited, code).ok
-    assert attack(unlimited, "import os\nos.kill(-1, 0)").detail == "ProcessLookupError"
 
 
 # -- time, memory, size --------------------------------------------------------------------------------------------
@@ -125,9 +124,10 @@ def test_cannot_run_longer_than_its_cpu_limit(executor, program):
 @pytest.mark.slow
 def test_cannot_wait_longer_than_its_wall_limit(stripped):
     executor = stripped(SECCOMP, "no capabilities", wall_seconds=1)
-    for hiding in ("", "import os\nos.closerange(0, 100)\n"):  # also where it says no more
-        assert outcome(attack(executor, f"{hiding}import time\ntime.sleep(1000)")) == (Verdict.TIMEOUT, "wall")
-        assert still_works(executor)
+    assert outcome(attack(executor, "import time\ntime.sleep(1000)")) == (Verdict.TIMEOUT, "wall")
+    silent = attack(executor, "import os, time\nos.closerange(0, 100)\ntime.sleep(1000)")
+    assert silent.verdict is Verdict.KILLED  # as soon as it can say no more
+    assert still_works(executor)
 
 
 @linux
@@ -211,14 +211,6 @@ def test_cannot_crash_anything_at_parse_time(executor, program):
     execution = executor.run(Job(program, ""))
     assert execution.verdict in (Verdict.SYNTAX_ERROR, Verdict.REJECTED, Verdict.EXCEPTION, Verdict.KILLED, Verdict.OK)
     assert still_works(executor)
-
-
-def test_delays_only_its_own_slot(executor):
-    jobs = [Job("def f(x):\n    while True: pass", str(i)) for i in range(2)]
-    jobs += [Job(f"def f(x): return x + {i}", "1") for i in range(200)]
-    executions = executor.run_many(jobs)
-    assert [e.verdict for e in executions[:2]] == [Verdict.TIMEOUT] * 2
-    assert [e.output for e in executions[2:]] == [str(1 + i) for i in range(200)]
 
 
 # -- the checker ---------------------------------------------------------------------------------------------------
@@ -335,13 +327,3 @@ def test_tells_nothing_to_the_next_task(executor):
             jobs += [Job(f"{leaver}\n# {len(jobs)}", "[1, 2]"), Job(f"{finder}\n# {len(jobs)}", "[1, 2]")]
             expected += [outcome(execution)[1], result]
     assert [outcome(execution)[1] for execution in executor.run_many(jobs)] == expected
-
-
-def test_an_executor_made_in_a_thread_survives_the_thread():
-    made = []
-    thread = threading.Thread(target=lambda: made.append(Executor(workers=1, wall_seconds=60)))
-    thread.start()
-    thread.join()
-    with made[0] as executor:
-        assert executor.run_many([Script("print(1)"), Job("def f(): return 2", "")])[0].ok
-        assert still_works(executor)

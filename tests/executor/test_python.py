@@ -63,6 +63,7 @@ sys: print(1, file=sys.stderr), sys.stdout.write('more'), print('x', flush=True)
 sys: sys.maxunicode, sys.getsizeof([]), sys.version_info[:2], sys.platform, sys.exc_info()[0]
 math: '\N{GREEK SMALL LETTER ALPHA}', 'ǆ'.title() + 'ß'.casefold(), f'{12345:>10,}', 'é'.encode('idna')
 math: 'a'.encode('nope')
+math: [('a\u20ac'.encode(name, 'replace')) for name in ('ascii', 'latin-1', 'utf-16', 'cp1252', 'punycode')]
 math: isinstance(int, type), isinstance(5, type), isinstance(5, (type, int)), callable(type)
 math: type(int) is type, type(type) is type, type(5) is int, type(5).__name__
 math: hasattr(5, 'real'), hasattr(5, 'foo'), hasattr([], '__iter__'), hasattr(5, '__foo__')
@@ -110,17 +111,6 @@ def f():
             matched, D(a=1), isinstance(Goer(), Goes), isinstance(3, Goes), str(Color.R), [c.name for c in Color],
             K().p, A(1) < A(2), str(Optional[int]), str(collections.namedtuple("P", "x y")(1, 2)))
 """
-CODECS = """
-NAMES = "ascii latin-1 utf-8 utf-8-sig utf-16 utf-32 utf-7 cp1252 cp437 idna punycode hex rot13 nope".split()
-def tried(function, *given):
-    try: return function(*given)
-    except Exception as error: return type(error).__name__
-def f():
-    texts = ("abc", "é", "日本", "\\u20ac")
-    encoded = [tried(text.encode, name, how) for name in NAMES for text in texts for how in ("strict", "namereplace")]
-    data = (b"abc", b"\\xe9\\xff", "日本".encode())
-    return encoded, [tried(some.decode, name, how) for name in NAMES for some in data for how in ("strict", "replace")]
-"""
 
 
 def test_expressions_give_what_python_gives(wide):
@@ -131,9 +121,8 @@ def test_expressions_give_what_python_gives(wide):
         assert outcome(execution)[1] == expected or same_literal(execution.output or "", expected), program
 
 
-@pytest.mark.parametrize("program", [CLASSES, CODECS], ids=["classes", "codecs"])
-def test_programs_give_what_python_gives(wide, program):
-    assert same_literal(wide.run(Job(program, "")).output or "", in_python(program))
+def test_classes_give_what_python_gives(wide):
+    assert same_literal(wide.run(Job(CLASSES, "")).output or "", in_python(CLASSES))
 
 
 @pytest.mark.parametrize(
@@ -152,13 +141,6 @@ def test_programs_give_what_python_gives(wide, program):
 )
 def test_any_way_of_binding_the_name_is_a_function(executor, program):
     assert outcome(executor.run(Job(program, "41"))) == (Verdict.OK, "42")
-
-
-def test_an_imported_function_and_none_at_all(executor):
-    assert executor.run(Job("from math import floor as f", "2.5")).output == "2"
-    assert outcome(executor.run(Job("import math as f", "2.5"))) == (Verdict.EXCEPTION, "TypeError")
-    assert outcome(executor.run(Job("f = None", "1"))) == (Verdict.EXCEPTION, "TypeError")
-    assert outcome(executor.run(Job("def g(x): return x", "1"))) == (Verdict.REJECTED, "no function f")
 
 
 TRIPLE = "def triple(n):\n    return 3 * n"
