@@ -1,14 +1,18 @@
-"""What goes into the executor and what comes out: ``Job``, ``Script``, ``Verdict`` and ``Execution``.
+"""What goes into the executor and what comes out, and what its processes say to one another.
 
     Job("def f(x): return x + 1", "41")  ->  Execution(Verdict.OK, "42")
 
-Plain data; nothing here runs a program.
+Plain data; nothing here runs a program. Processes talk in lines of JSON, which harm nobody who reads them: the pool
+sends a worker a list of ``Message`` and gets the layers of its sandbox and a list of ``Result``; a child sends its
+worker the start of a ``Result``, which is read with suspicion (``read_lines``), since hostile code may have written it.
 """
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any, NamedTuple
 
 
 class Verdict(StrEnum):
@@ -74,3 +78,56 @@ class Execution:
     def ok(self) -> bool:
         """Whether the verdict is OK."""
         return self.verdict is Verdict.OK
+
+
+ALONE = "alone"
+"""In place of a verdict: the program did not get through in company and wants a process of its own."""
+
+
+class Message(NamedTuple):
+    """A job on its way to a worker."""
+
+    program: str
+    input: str | None
+    """The arguments; None for a script."""
+    tests: str
+    company: bool | None
+    """Whether the program may share a process (see ``company``); None: nobody has looked yet."""
+
+
+class Result(NamedTuple):
+    """What became of one run."""
+
+    verdict: str
+    """A ``Verdict``, or ``ALONE``."""
+    text: str = ""
+    """Literal or detail."""
+    order: bool = False
+    """Whether the program's result may depend on the order of sets."""
+    company: bool = True
+    """Whether it ran in company, so that nothing hostile can have written this."""
+
+
+def line(value: Any) -> bytes:
+    """Plain values as a line of text."""
+    return json.dumps(value).encode() + b"\n"
+
+
+def read_lines(data: bytes, company: bool, max_bytes: int) -> tuple[list[Result], bytes]:
+    """The results in the whole lines of ``data``, and what follows them. Raises ValueError for what is no result.
+
+    ``company``: whether they come of programs in company; only such a child may send one of them back.
+    """
+    *lines, rest = data.split(b"\n")
+    if max(map(len, [*lines, rest])) > max_bytes:
+        raise ValueError("no result")
+    try:
+        results = [Result(*json.loads(text)[:3], company) for text in lines]
+    except (TypeError, RecursionError):
+        raise ValueError("no result") from None
+    for result in results:
+        if not (company and result.verdict == ALONE):
+            Verdict(result.verdict)
+        if type(result.text) is not str or type(result.order) is not bool:
+            raise ValueError("no result")
+    return results, rest

@@ -26,8 +26,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from azr.executor import literals
-from azr.executor.jobs import Execution, Job, Script, Verdict
-from azr.executor.messages import Message, Result, line
+from azr.executor.jobs import Execution, Job, Message, Result, Script, Verdict, line
 from azr.executor.policy import IMPORTS
 
 HASH_SEEDS = ("1", "2", "3", "4")

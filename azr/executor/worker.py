@@ -1,6 +1,6 @@
 """The worker: a small process behind walls that forks children to run programs and reports what became of each.
 
-Started by ``pool``; reads batches from descriptor 0 and writes results to 1 (see ``messages``). It never runs or parses
+Started by ``pool``; reads batches from descriptor 0 and writes results to 1 (see ``jobs``). It never runs or parses
 a program itself. One child runs all programs of a batch that may keep company; each of the others, and each that does
 not get through there, gets a child of its own. Nothing that a program does in a child is undone: the process is thrown
 away. Left out: limits and walls, see ``sandbox``; the comparison of runs, which is the pool's.
@@ -24,8 +24,7 @@ from types import CodeType
 from typing import Any, NamedTuple, NoReturn
 
 from azr.executor import company, literals, namespace, policy, sandbox
-from azr.executor.jobs import Verdict
-from azr.executor.messages import ALONE, Message, Result, line, read_lines
+from azr.executor.jobs import ALONE, Message, Result, Verdict, line, read_lines
 
 COMPANY_SECONDS = 0.1
 """CPU time that a program may take in company; whoever needs more gets a process and the whole limit."""

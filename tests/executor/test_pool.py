@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from azr.executor import Executor, Job, Script, Verdict, sandbox_layers
-from azr.executor.messages import read_lines
+from azr.executor.jobs import read_lines
 
 from .attacks import linux, outcome, still_works
 from .conftest import WITHOUT
