@@ -16,7 +16,6 @@ from azr.errors import UserError
 from azr.figures import (
     fig00_base,
     fig01_sft,
-    fig02_rlvr,
     fig03_selfplay,
     fig04_leash,
     fig04_passk,
@@ -27,12 +26,11 @@ from azr.figures import (
     fig08_rewards,
     fig09_claims,
 )
+from azr.figures.panels import overlay
 from azr.figures.style import PALETTE, arm_of
 from azr.tables import accuracy, curriculum, entropy, passk, rewards, sparsity, training
 
 Frames = Mapping[str, pd.DataFrame]
-
-
 _MAIN = ("base", "sft", "rlvr", "selfplay")
 _VARIANTS = ("base", "selfplay", "frozen", "base-proposer", "half")
 
@@ -41,7 +39,7 @@ _VARIANTS = ("base", "selfplay", "frozen", "base-proposer", "half")
 class Drawn:
     """How a figure is made."""
 
-    plot: Callable[..., Figure]
+    plot: Callable[[pd.DataFrame], Figure]
     table: Callable[..., pd.DataFrame]
     """Takes the frames that it ``needs``, in that order."""
     needs: tuple[str, ...]
@@ -52,7 +50,7 @@ class Drawn:
 FIGURES: Mapping[str, Drawn] = {
     "fig00_base": Drawn(fig00_base.plot, accuracy.base_by_size, ("test",), ("base",)),
     "fig01_sft": Drawn(fig01_sft.plot, accuracy.over_steps, ("test",), ("base", "sft")),
-    "fig02_rlvr": Drawn(fig02_rlvr.plot, accuracy.over_steps, ("test",), ("base", "rlvr", "rlvr-trr")),
+    "fig02_rlvr": Drawn(fig01_sft.plot, accuracy.over_steps, ("test",), ("base", "rlvr", "rlvr-trr")),
     "fig03_selfplay": Drawn(fig03_selfplay.plot, training.selfplay, ("log", "proposals"), ("selfplay",)),
     "fig04_passk": Drawn(fig04_passk.plot, passk.curves, ("test",), _MAIN),
     "fig04_leash": Drawn(fig04_leash.plot, passk.leash, ("test",), _MAIN),
@@ -75,7 +73,7 @@ def draw(name: str, frames: Frames, reference: Frames | None = None) -> tuple[Fi
     """A figure and the frame it shows; over the reference study where its frames are given, too."""
     frame = table(name, frames)
     behind = table(name, reference) if reference is not None and name in available(reference) else None
-    return FIGURES[name].plot(frame, behind), frame
+    return FIGURES[name].plot(overlay(frame, behind)), frame
 
 
 def table(name: str, frames: Frames) -> pd.DataFrame:

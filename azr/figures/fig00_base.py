@@ -11,12 +11,10 @@ from azr.figures.panels import facets, legend, present
 DASHES = {"pass@1": "-", "greedy": "--", "pass@32": ":"}
 
 
-def plot(frame: pd.DataFrame, reference: pd.DataFrame | None = None) -> Figure:
+def plot(frame: pd.DataFrame) -> Figure:
     """Share of problems solved against statements: columns are groups of problems, rows models, dashes quantities."""
-    grid = facets(
-        frame, "size", "model", "group", reference=reference, style="quantity", dashes=DASHES, col_order=GROUPS
-    )
+    grid = facets(frame, "size", "model", "group", style="quantity", dashes=DASHES, col_order=GROUPS)
     grid.set(ylim=(0, 1.02), xlabel="statements")
     grid.set_ylabels("problems solved")
-    shown = {name: DASHES[name] for name in present(frame["quantity"], list(DASHES))}
-    return legend(grid.figure, [], styles=shown, reference=reference)
+    shown = {name: DASHES[name] for name in present(frame["quantity"], DASHES)}
+    return legend(grid.figure, frame, [], styles=shown)

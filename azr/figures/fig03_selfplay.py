@@ -8,34 +8,29 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.pyplot import get_cmap
 
-from azr.figures.panels import canvas, legend, lines, present, whole_steps
+from azr.figures.panels import canvas, legend, lines, pick, present, whole_steps
 
 ROLES = {"solver": "-", "proposer": "--"}
 SHARES = ("never", "to ¼", "to ¾", "below 1", "always")
 ROWS = {"reward": "reward", "length": "tokens a response", "fate": "valid proposals", "solved": "solve rates"}
 
 
-def plot(frame: pd.DataFrame, reference: pd.DataFrame | None = None) -> Figure:
+def plot(frame: pd.DataFrame) -> Figure:
     """Rows: rewards and lengths of both roles, valid share of proposals, their solve rates; columns: models."""
-    models, rows = present(frame["model"]), present(frame["quantity"], list(ROWS))
+    models, rows = present(frame["model"]), present(frame["quantity"], ROWS)
     figure, axes = canvas(len(rows), len(models), 1.45 * len(rows) + 0.5, sharex=True, sharey="row")
     for place, quantity in enumerate(rows):
         for ax, model in zip(axes[place], models, strict=True):
-            own = frame[(frame["model"] == model) & (frame["quantity"] == quantity)]
+            own = pick(frame, model=model, quantity=quantity)
             if quantity == "solved":
-                _stack(ax, own, labelled=model == models[-1])
-                continue
-            look = {"style": "role", "dashes": ROLES} if quantity != "fate" else {}
-            if reference is not None:
-                behind = reference[(reference["model"] == model) & (reference["quantity"] == quantity)]
-                lines(behind, "step", ax, pale=True, **look)
-            lines(own, "step", ax, **look)
+                _stack(ax, pick(own, pale=False), labelled=model == models[-1])
+            else:
+                lines(own, "step", ax, **{"style": "role", "dashes": ROLES} if quantity != "fate" else {})
         axes[place, 0].set_ylabel(ROWS[quantity])
-    for ax, model in zip(axes[0], models, strict=True):
-        ax.set_title(model)
-    for ax in axes[-1]:
-        whole_steps(ax)
-    return legend(figure, frame["method"], styles=ROLES, reference=reference)
+    for model, top, bottom in zip(models, axes[0], axes[-1], strict=True):
+        top.set_title(model)
+        whole_steps(bottom)
+    return legend(figure, frame, styles=ROLES)
 
 
 def _stack(ax: Axes, rows: pd.DataFrame, labelled: bool) -> None:

@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
-from azr.figures.panels import canvas, present
+from azr.figures.panels import canvas, pick, present
 from azr.figures.style import GREY, PALETTE
 
 OWN = "#000000"
@@ -23,19 +23,16 @@ _LETTERS = 40
 _FAR = 1e6
 
 
-def plot(frame: pd.DataFrame, reference: pd.DataFrame | None = None) -> Figure:
+def plot(frame: pd.DataFrame) -> Figure:
     """Every claim with its interval in its own unit; columns are models, a block of rows shares a unit and an axis.
 
     Args:
         frame: model, id, part, paper, unit, estimate, low, high, side_low, side_high (the claim's side, shaded), base,
             base_low, base_high (the same statistic of the untrained base), verdict.
-        reference: the same frame of the reference study.
     """
-    key = ["model", "id", "part"]
     frame = frame.assign(part=frame["part"].fillna(""))
-    if reference is not None:
-        behind = reference.assign(part=reference["part"].fillna(""))[[*key, "low", "high"]]
-        frame = frame.merge(behind, on=key, how="left", suffixes=("", "_reference"))
+    frame, behind = pick(frame, pale=False), pick(frame, pale=True)[["model", "id", "part", "low", "high"]]
+    frame = frame.merge(behind, on=["model", "id", "part"], how="left", suffixes=("", "_reference"))
     models, units = present(frame["model"]), present(frame["unit"])
     claims = frame.drop_duplicates(["id", "part"])
     blocks = [claims[claims["unit"] == unit] for unit in units]
@@ -62,7 +59,7 @@ def plot(frame: pd.DataFrame, reference: pd.DataFrame | None = None) -> Figure:
         Line2D([], [], label="untrained base", **hollow),
         Line2D([], [], color="#DDDDDD", linewidth=6, label="the claim's side"),
     ]
-    if reference is not None:
+    if len(behind):
         entries.append(Line2D([], [], color=GREY, linewidth=5, alpha=0.4, label="reference study"))
     figure.legend(handles=entries, loc="outside upper center", ncols=4)
     return figure
@@ -85,9 +82,8 @@ def _claim(ax: Axes, y: int, row: pd.Series, first: bool) -> None:
     # Artists, not plots: neither the claim's side nor the reference widens the axis.
     ax.add_artist(Rectangle((low, y - 0.42), high - low, 0.84, facecolor="#EEEEEE", edgecolor="none", zorder=0))
     ax.plot(side, [y, y], linestyle="none")  # an end of the side that is finite belongs on the axis
-    if "low_reference" in row:
-        ends = [row["low_reference"], row["high_reference"]]
-        ax.add_artist(Line2D(ends, [y - 0.14] * 2, color=GREY, linewidth=5, alpha=0.4))
+    ends = [row["low_reference"], row["high_reference"]]
+    ax.add_artist(Line2D(ends, [y - 0.14] * 2, color=GREY, linewidth=5, alpha=0.4))
     ax.plot([row["low"], row["high"]], [y - 0.14] * 2, color=OWN, linewidth=1.2)
     ax.plot(row["estimate"], y - 0.14, "o", color=OWN)
     ax.plot([row["base_low"], row["base_high"]], [y + 0.2] * 2, color=PALETTE["base"], linewidth=0.8)
