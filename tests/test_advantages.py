@@ -66,7 +66,7 @@ def test_groups_do_not_touch_each_other(rows, others):
 def test_shift_and_positive_scale_of_rewards_do_not_matter(rows, shift, scale, by):
     rewards, lengths, groups = columns(rows)
     changed = task_relative_advantages(rewards * scale + shift, lengths, groups, by=by)
-    assert changed == pytest.approx(task_relative_advantages(rewards, lengths, groups, by=by), abs=1e-5)
+    assert changed == pytest.approx(task_relative_advantages(rewards, lengths, groups, by=by), abs=1e-4)
 
 
 @given(ROWS, st.sets(st.integers(0, 2)))

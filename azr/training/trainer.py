@@ -21,7 +21,7 @@ several processes, which are ``transformers.Trainer``'s by its public methods.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Protocol
@@ -36,7 +36,6 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, Trai
 
 from azr.advantages import row_weights, task_relative_advantages
 from azr.config import Profile
-from azr.models.sampling import Completion
 from azr.models.scoring import token_scores
 from azr.selfplay import Generate, StepResult
 from azr.training.lora import fuse
@@ -62,13 +61,6 @@ def policy_loss(
     and the row that it belongs to; ``advantages`` and ``weights`` have the shape (rows,).
     """
     return -((weights * advantages)[row] * log_probs).sum()
-
-
-def token_statistics(
-    model: nn.Module, completions: Sequence[Completion], temperature: float = 1.0
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """log pi of each response token, its row, and the entropy there: ``azr.models.scoring.token_scores``."""
-    return token_scores(model, [(c.prompt_ids, c.ids) for c in completions], temperature)
 
 
 class SelfPlayTrainer(Trainer):
@@ -164,8 +156,8 @@ class SelfPlayTrainer(Trainer):
 
     def _forward(self, model: nn.Module, batch: np.ndarray, counts: bool = True) -> tuple[torch.Tensor, torch.Tensor]:
         """log pi of each token of some rows, and its place among them; what the log wants of it is put by."""
-        completions = [self.result.rows[i].completion for i in batch]
-        log_probs, row, entropies = token_statistics(model, completions, self.profile.rollout.temperature)
+        rows = [(c.prompt_ids, c.ids) for c in (self.result.rows[i].completion for i in batch)]
+        log_probs, row, entropies = token_scores(model, rows, self.profile.rollout.temperature)
         if counts:
             self._tokens.append((batch[row.cpu()], -log_probs.detach().cpu().numpy(), entropies.cpu().numpy()))
         return log_probs, row

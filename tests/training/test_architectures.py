@@ -10,10 +10,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from azr.arms import arm_profile
 from azr.config import load_profile, override
 from azr.models.loading import load_model
-from azr.models.sampling import Completion
+from azr.models.scoring import token_scores
 from azr.runs import read_lines
 from azr.training.run import train
-from azr.training.trainer import token_statistics
 
 from .hub import ARCHITECTURES, save_hub_model
 from .tiny import write_seeds
@@ -69,10 +68,10 @@ def test_its_adapter_loads_in_peft_and_merges_into_a_model(run, tmp_path):
 def test_padding_on_the_right_changes_no_log_probability(run):
     model, tokenizer = load_model(str(run[0]))
     ids = tokenizer("def f(x):\n    return x\n" * 20)["input_ids"]
-    rows = [Completion(ids[:90], ids[90:], "", True), Completion(ids[:5], ids[5:12], "", True)]
+    rows = [(ids[:90], ids[90:]), (ids[:5], ids[5:12])]
     with torch.no_grad():
-        together, row, _ = token_statistics(model, rows)
-        for place, own in enumerate(rows):
-            logits = model(torch.tensor([own.prompt_ids + own.ids])).logits[0, len(own.prompt_ids) - 1 : -1]
-            expected = torch.log_softmax(logits.float(), -1)[torch.arange(len(own.ids)), own.ids]
+        together, row, _ = token_scores(model, rows)
+        for place, (prompt, own) in enumerate(rows):
+            logits = model(torch.tensor([prompt + own])).logits[0, len(prompt) - 1 : -1]
+            expected = torch.log_softmax(logits.float(), -1)[torch.arange(len(own)), own]
             torch.testing.assert_close(together[row == place], expected, atol=1e-4, rtol=1e-4)
