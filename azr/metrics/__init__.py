@@ -19,6 +19,6 @@ from azr.metrics.stats import (
     minimum_detectable_difference,
     ratio_interval,
     seeds_needed,
+    spearman,
     t_interval,
 )
-from azr.metrics.trends import spearman

@@ -1,4 +1,4 @@
-"""Intervals over training seeds and problems, paired differences, and what goes with them.
+"""Intervals over training seeds and problems, p-values, planning, and a rank correlation.
 
 A study has S training seeds, M problems and n samples a problem; samples of one problem are not independent evidence.
 Two models answer the same problems, so differences are paired: subtract their tables [S, M], then take the interval. A
@@ -18,6 +18,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.special import stdtr, stdtrit
 
 Side = Literal["two-sided", "greater", "less"]
 
@@ -48,8 +49,6 @@ class Interval:
         >>> round(interval.p_value(), 3), round(interval.p_value(side="greater"), 3)
         (0.05, 0.025)
         """
-        from scipy.special import stdtr
-
         distance = self.estimate - margin
         towards = {"two-sided": -abs(distance), "greater": -distance, "less": distance}[side]
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -203,8 +202,6 @@ def minimum_detectable_difference(se: float, df: float = np.inf) -> float:
     >>> round(minimum_detectable_difference(0.01), 4)
     0.028
     """
-    from scipy.special import stdtrit
-
     return float((stdtrit(df, 0.975) + stdtrit(df, 0.8)) * se)
 
 
@@ -230,6 +227,38 @@ def seeds_needed(differences: ArrayLike) -> float:
     return float("inf")
 
 
+def spearman(x: ArrayLike, y: ArrayLike, within: ArrayLike | None = None) -> float:
+    """Spearman's rank correlation, ties by mean rank; optionally within groups.
+
+    Over training steps it says whether later means harder, not by how much; it is judged over seeds, with one number a
+    run (``azr.tables.curriculum``), or of a single run by ``bootstrap_interval`` with the steps as clusters.
+
+    Args:
+        x: [N].
+        y: [N].
+        within: [N] labels (statement counts, say). Ranks are then taken inside each group, centred and divided by the
+            group's size, so that differences between groups cannot make a correlation.
+
+    Returns:
+        rho in [-1, 1]; NaN if x or y does not vary within any group.
+
+    >>> spearman([1, 2, 3, 4], [1, 8, 9, 100])
+    1.0
+    """
+    from scipy.stats import rankdata
+
+    table = np.column_stack([x, y]).astype(float)
+    if np.isnan(table).any():
+        raise ValueError("x or y holds NaN; leave out the observations that were not measured.")
+    labels = np.zeros(len(table)) if within is None else np.asarray(within)
+    for label in np.unique(labels):
+        rows = np.flatnonzero(labels == label)
+        table[rows] = (rankdata(table[rows], axis=0) - (len(rows) + 1) / 2) / len(rows)
+    products = table.T @ table
+    scale = np.sqrt(products[0, 0] * products[1, 1])
+    return float(np.clip(products[0, 1] / scale, -1, 1)) if scale > 0 else float("nan")
+
+
 def _table(values: ArrayLike) -> np.ndarray:
     """[S, M]; what has one axis is one seed."""
     x = np.atleast_2d(np.asarray(values, dtype=float))
@@ -251,8 +280,6 @@ def _variances(d: np.ndarray) -> tuple[float, float, float]:
 
 
 def _around(estimate: float, variance: float, df: float) -> Interval:
-    from scipy.special import stdtrit
-
     se = float(np.sqrt(variance))
     half = float(stdtrit(df, (1 + LEVEL) / 2)) * se
     return Interval(estimate, estimate - half, estimate + half, se, df)

@@ -15,9 +15,6 @@ import pandas as pd
 from azr.metrics import crossing, sharpening
 from azr.tables.compare import ALL, BASE, CODE, at_end, differences, means, score, with_all
 
-PASS, DIFFERENCE = "pass@k", "difference"
-POINT, SLOPE = "point", "slope"
-
 
 def powers_to(largest: int) -> list[int]:
     """Powers of two up to ``largest``, at least 1.
@@ -28,8 +25,8 @@ def powers_to(largest: int) -> list[int]:
     return [2**i for i in range(max(int(largest), 1).bit_length())]
 
 
-def curves(test: pd.DataFrame, reference: str = BASE) -> pd.DataFrame:
-    """pass@k after training and paired differences from the reference, for each group and for the task types together.
+def curves(test: pd.DataFrame) -> pd.DataFrame:
+    """pass@k after training and paired differences from the base, for each group and for the task types together.
 
     Returns:
         model, method, step, group, k, quantity (``pass@k`` or ``difference``), estimate, low, high, se, df, seeds,
@@ -41,8 +38,8 @@ def curves(test: pd.DataFrame, reference: str = BASE) -> pd.DataFrame:
         enough = last[last["n"] >= 2 * k] if k > 1 else last
         parts.append(with_all(score(enough, f"pass@{k}")).assign(k=k))
     scores = pd.concat(parts, ignore_index=True)
-    own = means(scores, by=["group", "k"]).assign(quantity=PASS)
-    against = differences(scores, reference, by=["group", "k"]).assign(quantity=DIFFERENCE)
+    own = means(scores, by=["group", "k"]).assign(quantity="pass@k")
+    against = differences(scores, by=["group", "k"]).assign(quantity="difference")
     samples = last.groupby(["model", "method"])["n"].min().rename("samples").reset_index()
     return pd.concat([own, against.drop(columns="reference")], ignore_index=True).merge(samples)
 
@@ -58,7 +55,7 @@ def crossings(frame: pd.DataFrame) -> pd.DataFrame:
         not cross), p (larger of the two one-sided), crosses.
     """
     rows = []
-    of_differences = frame[frame["quantity"] == DIFFERENCE]
+    of_differences = frame[frame["quantity"] == "difference"]
     for (model, method, group), own in of_differences.groupby(["model", "method", "group"], sort=False):
         if len(own) > 1:
             about = {"model": model, "method": method, "group": group, "largest_k": own["k"].max()}
@@ -112,8 +109,8 @@ def leash(test: pd.DataFrame) -> pd.DataFrame:
         if len(before) > 1:
             after = rows.pivot(index="seed", columns="problem", values="value")[before.columns]
             found = sharpening(before.to_numpy(), after.to_numpy(), int(min(rows["n"].min(), base["n"].min())))
-            points = pd.DataFrame({"before": before.mean(), "after": after.mean(), "quantity": POINT}).reset_index()
-            about = {"quantity": SLOPE, "intercept": found.intercept.estimate}
+            points = pd.DataFrame({"before": before.mean(), "after": after.mean(), "quantity": "point"}).reset_index()
+            about = {"quantity": "slope", "intercept": found.intercept.estimate}
             slope = vars(found.slope) | about | {"seeds": len(after), "problems": found.problems}
             frames.append(pd.concat([points, pd.DataFrame([slope])]).assign(model=model, method=method))
     return pd.concat(frames, ignore_index=True)

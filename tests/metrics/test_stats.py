@@ -1,4 +1,4 @@
-"""Intervals: coverage by simulation, Holm, seeds needed."""
+"""Intervals: coverage by simulation; Holm, seeds needed; rank correlations against scipy's."""
 
 import numpy as np
 import pytest
@@ -14,6 +14,7 @@ from azr.metrics import (
     minimum_detectable_difference,
     ratio_interval,
     seeds_needed,
+    spearman,
     t_interval,
 )
 
@@ -153,3 +154,31 @@ def test_seeds_needed_decide_with_the_power():
 def test_no_number_of_seeds_decides_what_depends_on_problems():
     pilot = crossed(rng(6), 3, 20, 0.0, 0.5, 0.01) + 0.01
     assert seeds_needed(pilot - pilot.mean() + 0.01) == np.inf
+
+
+def test_rho_equals_scipys_with_ties():
+    x, y = rng().integers(0, 8, 200), rng(1).integers(0, 8, 200) + rng().integers(0, 8, 200)
+    assert spearman(x, y) == pytest.approx(stats.spearmanr(x, y).statistic)
+
+
+def test_rho_of_something_constant_is_nan_and_of_something_unmeasured_refused():
+    assert np.isnan(spearman([1, 1, 1], [1, 2, 3]))
+    with pytest.raises(ValueError, match="NaN"):
+        spearman([1, np.nan], [1, 2])
+
+
+def test_rho_within_groups_does_not_see_differences_between_them():
+    group = np.repeat([0, 1, 2, 3], 100)
+    x, y = group * 10 + rng().random(400), group * 10 + rng(1).random(400)
+    assert spearman(x, y) > 0.9
+    assert abs(spearman(x, y, within=group)) < 0.15
+    assert spearman(x, -x, within=group) == pytest.approx(-1)
+    assert spearman([1, 2, 3, 99], [1, 2, 3, -99], within=["a", "a", "a", "b"]) == pytest.approx(1)
+
+
+def test_one_run_has_an_interval_by_steps():
+    step = np.repeat(np.arange(40), 10)
+    table = np.column_stack([step, 0.6 - 0.01 * step + rng().normal(0, 0.2, 400)])
+    found = bootstrap_interval(table, rng(), lambda t: spearman(*t.T), clusters=step, num_draws=200)
+    assert found.estimate == spearman(*table.T)
+    assert found.low < found.estimate < found.high < 0
