@@ -38,7 +38,7 @@ def train(
     """Train an arm and return its run; a finished run is returned as it is, a killed one continues.
 
     ``settings`` changes the profile by dotted name, as ``{"train.steps": 24}``; ``proposer_reward`` is a function from
-    solve rates in (0, 1), an array, to rewards. Either gives the run a folder of its own, unless ``folder`` names one.
+    solve rates in [0, 1], an array, to rewards. Either gives the run a folder of its own, unless ``folder`` names one.
     Raises UserError for what the arm, the profile or the settings cannot be.
     """
     from azr.arms import arm_profile
