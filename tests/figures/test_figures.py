@@ -29,7 +29,9 @@ def smallest_text(figure: plt.Figure) -> float:
     return min(text.get_fontsize() for text in texts)
 
 
-@pytest.mark.parametrize("name", catalogue.FIGURES)
+@pytest.mark.parametrize(
+    "name", sorted(catalogue.FIGURES.keys() - {"fig02_rlvr"})
+)  # which is fig01_sft with other arms
 def test_every_figure_fits_a_page_and_can_be_read(name, frames):
     figure, frame = catalogue.draw(name, frames)
     assert not frame.empty
@@ -42,9 +44,7 @@ def test_every_figure_fits_a_page_and_can_be_read(name, frames):
     plt.close(figure)
 
 
-@pytest.mark.parametrize(
-    "name", ["fig03_selfplay", "fig04_passk", "fig05_curriculum", "fig06_entropy", "fig07_sparsity", "fig08_arms"]
-)
+@pytest.mark.parametrize("name", ["fig01_sft", "fig03_selfplay", "fig05_curriculum", "fig07_sparsity", "fig08_arms"])
 def test_a_small_study_is_drawn_over_the_reference(name, small, frames):
     figure, _ = catalogue.draw(name, small, frames)
     assert "micro" not in {ax.get_title() for ax in figure.axes}, "only the reader's own models"
@@ -73,9 +73,11 @@ def test_an_arm_of_ones_own_is_shown_beside_the_figures_arms(frames):
 
 
 def test_a_colour_means_one_arm_in_every_figure(frames):
-    figure, _ = catalogue.draw("fig04_passk", frames)
+    figure, _ = catalogue.draw("fig08_arms", frames)
     colours = {to_hex(line.get_color()).upper() for ax in figure.axes for line in ax.get_lines()}
-    assert colours <= {style.PALETTE[m].upper() for m in ("base", "sft", "rlvr", "selfplay")} | {style.GREY}
+    assert colours <= {style.PALETTE[m].upper() for m in ("base", "selfplay", "frozen", "base-proposer", "half")} | {
+        style.GREY
+    }
     plt.close(figure)
     assert len({colour.upper() for colour in style.PALETTE.values()}) == len(style.PALETTE)
 
