@@ -1,4 +1,4 @@
-"""What training logged, pooled over windows of steps: rewards, lengths, validity and solve rates of proposals.
+"""What training logged, pooled over tenths of training: rewards, lengths, validity and solve rates of proposals.
 
     frame = selfplay(frames["log"], frames["proposals"])    # what fig03_selfplay draws
 
@@ -18,7 +18,7 @@ _RUN = ["model", "method", "seed", "step"]
 
 
 def selfplay(log: pd.DataFrame, proposals: pd.DataFrame) -> pd.DataFrame:
-    """Rewards and lengths of both roles, and what became of proposals, in each ten steps of self-play.
+    """Rewards and lengths of both roles, and what became of proposals, in each tenth of self-play's steps.
 
     Args:
         log: model, method, seed, step, group (``deduction/solver``, ...), quantity, value.
@@ -30,10 +30,11 @@ def selfplay(log: pd.DataFrame, proposals: pd.DataFrame) -> pd.DataFrame:
         valid proposals, ``solved`` that of each class of solve rates (``name``, in ``SOLVED``) among them.
     """
     log = log[(log["method"] == METHOD) & log["quantity"].isin(["reward", "length"])]
-    log = log.assign(role=log["group"].str.split("/").str[1], step=_window(log["step"]))
+    width = max(1, int(log["step"].max()) // 10)
+    log = log.assign(role=log["group"].str.split("/").str[1], step=_window(log["step"], width))
     logged = log.groupby([*_RUN, "role", "quantity"], sort=False)["value"].mean().reset_index()
     own = proposals[proposals["method"] == METHOD]
-    own = own.assign(step=_window(own["step"]), value=(own["fate"] == "valid").astype(float), quantity="fate")
+    own = own.assign(step=_window(own["step"], width), value=(own["fate"] == "valid").astype(float), quantity="fate")
     edges = [-1, *SOLVED.values()]
     classes = pd.cut(own["solve_rate"].where(own["fate"] == "valid"), edges, labels=list(SOLVED)).astype(object)
     runs = own.assign(name=classes).groupby(_RUN, sort=False)["name"]
@@ -43,6 +44,6 @@ def selfplay(log: pd.DataFrame, proposals: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([*parts, means(solved, by=["name"]).assign(quantity="solved")], ignore_index=True)
 
 
-def _window(step: pd.Series) -> pd.Series:
-    """The middle of the window of ten steps in which a step, from 1 on, lies."""
-    return (step - 1) // 10 * 10 + 5.5
+def _window(step: pd.Series, width: int) -> pd.Series:
+    """The middle of the window of ``width`` steps in which a step, from 1 on, lies."""
+    return (step - 1) // width * width + (width + 1) / 2

@@ -37,12 +37,12 @@ from azr.models.loading import load_config, load_model
 from azr.problems import ProblemSet, load_problems
 from azr.prompts import load_style
 from azr.rewards import ProposerReward
-from azr.runs import Run, keep_steps, read_lines, write_json
+from azr.runs import Run, keep_steps, read_lines, write_json, write_lines
 from azr.selfplay import SelfPlay
 from azr.training.baselines import FixedProblems, rlvr_trainer, sft_trainer
 from azr.training.ranks import MainExecutor, join
 from azr.training.record import RecordCallback, record_of_logs
-from azr.training.seeds import read_seeds, shared_seeds, write_seeds
+from azr.training.seeds import read_seeds, shared_seeds
 from azr.training.settings import micro_batches, shared_settings
 from azr.training.trainer import SelfPlayTrainer
 
@@ -132,7 +132,7 @@ def _prepare(
     versions = packages | {"python": platform.python_version(), "machine": platform.platform()}
     write_json(run.folder / "run.json", record | {"versions": versions})
     if buffer:
-        write_seeds(run.folder / "seeds.jsonl", buffer)
+        write_lines(run.folder / "seeds.jsonl", buffer.to_json())
 
 
 def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -197,7 +197,7 @@ def _seed(run: Run, trainer: SelfPlayTrainer, profile: Profile, seed: int) -> No
     if not all(gather_object([own.exists() or shared.exists()])):
         source.seed_buffer(trainer.policy)
         if trainer.is_world_process_zero():
-            write_seeds(shared, source.buffer)
+            write_lines(shared, source.buffer.to_json())
     if trainer.is_world_process_zero() and not own.exists():
         shutil.copyfile(shared, own)
     trainer.accelerator.wait_for_everyone()

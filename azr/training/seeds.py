@@ -7,7 +7,6 @@ Left out: reading and running the entries of a file (``azr.problems``), whose ou
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -49,15 +48,8 @@ def check_seed_files(files: Sequence[Path], out: Path | None) -> None:
     buffer = read_seeds(files, whole=False)
     if out:
         out.parent.mkdir(parents=True, exist_ok=True)
-        write_seeds(out, buffer)
+        write_lines(out, buffer.to_json())
         print(f"written: {out}")
-
-
-def write_seeds(file: Path, buffer: TaskBuffer) -> None:
-    """Write a buffer whole or not at all, though another process may write the same at this moment."""
-    temporary = file.with_suffix(f".{os.getpid()}")
-    write_lines(temporary, buffer.to_json())
-    temporary.replace(file)
 
 
 def shared_seeds(folder: Path, profile: Profile, seed: int) -> Path:
