@@ -41,11 +41,10 @@ DEFINITIONS = {
 """When an element counts as unchanged, by dtype and tolerance; in bfloat16 ``relative`` would be ``exact``."""
 NULL_DRAWS = 2**14
 """Elements of a tensor from which its null is estimated: a standard error of at most 0.004 of its size."""
-_count = np.count_nonzero
 _BELOW_THRESHOLD = float(np.nextafter(np.float32(1 / 256), np.float32(0)))
-_BLOCK = 2**17
+_BLOCK = 2**18
 """Elements that are compared at once: few enough to stay in the processor's cache."""
-_TASK = 8  # blocks: what a thread does at once
+_TASK = 4  # blocks: what a thread does at once
 _LAYER = re.compile(r"(?:^|\.)(?:layers|layer|h|blocks|block)\.(\d+)\.")
 
 
@@ -165,16 +164,15 @@ def effective_ranks(adapter: str | Path) -> pd.DataFrame:
     """
     import pandas as pd
     import torch
+    from scipy.stats import entropy
 
     rows = []
     factors = lora_factors(Path(adapter)) if (Path(adapter) / "adapter_config.json").is_file() else {}
     for name, (a, b) in factors.items():
         # The singular values of B A are those of the small product of the two triangular factors.
         inner = torch.linalg.qr(b.double(), "r").R @ torch.linalg.qr(a.double().T, "r").R.T
-        values = torch.linalg.svdvals(inner)
-        shares = values[values > 0] / values.sum()
-        entropy = -float((shares * shares.log()).sum())
-        rows.append((name, len(a), math.exp(entropy) if len(shares) else 0.0))
+        values = torch.linalg.svdvals(inner).numpy()
+        rows.append((name, len(a), math.exp(entropy(values)) if values.any() else 0.0))
     return pd.DataFrame(rows, columns=["tensor", "rank", "effective_rank"])
 
 
@@ -211,41 +209,50 @@ def _compared(
     base: torch.Tensor, trained: torch.Tensor, factors: tuple[torch.Tensor, torch.Tensor] | None, pool: Executor
 ) -> np.ndarray:
     """Sums [7] over two tensors, as ``_block_compared`` has them, the adapter merged in block by block."""
+    import torch
+
     width = base.shape[-1] if base.dim() else 1
     base, trained = base.reshape(-1, width), trained.reshape(-1, width)
     step = max(1, _BLOCK // width)
 
     def work(first: int) -> np.ndarray:
-        sums = np.zeros(7)
+        room, sums = torch.empty(2, step * width), np.zeros(7)
         for start in range(first, min(first + _TASK * step, len(base)), step):
             x, y = base[start : start + step], trained[start : start + step]
             if factors:
                 a, b = factors
                 y = (b[start : start + step] @ a).add_(y)
-            sums += _block_compared(x.flatten(), y.flatten())
+            sums += _block_compared(x.flatten(), y.flatten(), room)
         return sums
 
+    # Two threads work at once, since neither torch nor NumPy holds Python's lock.
     return np.sum(list(pool.map(work, range(0, len(base), _TASK * step))), axis=0)
 
 
-def _block_compared(base: torch.Tensor, trained: torch.Tensor) -> tuple[float, ...]:
-    """Elements [n] that are equal by each of the five definitions, and squares of the change and of the base, summed.
+def _block_compared(base: torch.Tensor, trained: torch.Tensor, room: torch.Tensor) -> tuple[float, ...]:
+    """Elements that are equal by each of the five definitions, and squares of the change and of the base, summed.
 
-    NumPy compares and counts several times as fast as torch; torch converts types so.
+    Torch converts types several times as fast as NumPy, which compares and counts several times as fast as torch.
+    ``room`` [2, at least n], float32, is overwritten: new memory would take as long as comparing.
     """
     import torch
 
-    both_rounded = base.dtype == trained.dtype == torch.bfloat16
-    x, y = base.float(), trained.float()
-    change = y - x
-    squares = float(torch.dot(change, change)), float(torch.dot(x, x))
-    change = change.abs_().numpy()
-    exact, close = _count(change <= 0), _count(change <= 1e-5)
-    if both_rounded or exact == len(change):
-        return exact, close, exact, exact, close, *squares
-    relative = _count(change <= (x * _BELOW_THRESHOLD).abs_().numpy())
-    change = y.bfloat16().float().sub_(x.bfloat16().float()).abs_().numpy()
-    return exact, close, relative, _count(change <= 0), _count(change <= 1e-5), *squares
+    first, second = room[:, : len(base)]
+    x = base if base.dtype == torch.float32 else first.copy_(base)
+    y = trained if trained.dtype == torch.float32 else second.copy_(trained)
+    base_squares = float(x.dot(x))
+    change = torch.sub(y, x, out=second)
+    squares = float(change.dot(change))
+    exact, close = _within(change.abs_(), 0), _within(change, 1e-5)
+    if exact == len(base) or base.dtype == trained.dtype == torch.bfloat16:
+        return exact, close, exact, exact, close, squares, base_squares
+    relative = _within(change, torch.mul(x, _BELOW_THRESHOLD, out=first).abs_().numpy())
+    torch.sub(second.copy_(trained.bfloat16()), first.copy_(base.bfloat16()), out=change).abs_()
+    return exact, close, relative, _within(change, 0), _within(change, 1e-5), squares, base_squares
+
+
+def _within(change: torch.Tensor, bound: float | np.ndarray) -> int:
+    return np.count_nonzero(change.numpy() <= bound)
 
 
 def _null(base: torch.Tensor, deviation: float, dtype: torch.dtype) -> np.ndarray:
@@ -253,4 +260,4 @@ def _null(base: torch.Tensor, deviation: float, dtype: torch.dtype) -> np.ndarra
     stride = base.numel() // NULL_DRAWS | 1  # odd: it does not meet the same columns in every row
     sample = base.flatten()[::stride].float()
     moved = sample + sample.new_tensor(np.random.default_rng(0).normal(0, deviation, len(sample)))
-    return np.array(_block_compared(sample, moved.to(dtype))[:5]) / len(sample)
+    return np.array(_block_compared(sample, moved.to(dtype), sample.new_empty(2, len(sample)))[:5]) / len(sample)
