@@ -15,7 +15,9 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -72,7 +74,7 @@ def update_sparsity(before: Checkpoint, after: Checkpoint) -> pd.DataFrame:
     rows = []
     skipped = {name: "is only in the base" for name in old if name not in new}
     skipped |= {name: "is only in the trained" for name in new if name not in old}
-    with ThreadPoolExecutor(2, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+    with _two_threads() as pool:
         for name in (name for name in old if name in new):
             base, trained = load(old, name), load(new, name)
             if why := _why_not(base, trained):
@@ -86,7 +88,6 @@ def update_sparsity(before: Checkpoint, after: Checkpoint) -> pd.DataFrame:
             null = _null(base, norm / math.sqrt(size), torch.float32 if name in factors else trained.dtype)
             for definition, unchanged, share in zip(DEFINITIONS, counts, null, strict=True):
                 rows.append((name, size, *definition, int(unchanged), norm, base_norm, size * share))
-    torch.set_num_threads(torch.get_num_threads())  # what a thread set is what later threads would start with
     if not rows:
         some = next((f"{name} {why}" for name, why in skipped.items()), "both are empty")
         raise UserError(f"The two checkpoints have no comparable tensor in common ({some}): give two of one model.")
@@ -205,6 +206,19 @@ def _why_not(base: torch.Tensor, trained: torch.Tensor) -> str:
     return "" if base.numel() else "is empty"
 
 
+@contextmanager
+def _two_threads() -> Iterator[Executor]:
+    """Threads that work at once, since neither torch nor NumPy holds Python's lock, each without helpers of torch's."""
+    import torch
+
+    number = torch.get_num_threads()
+    try:
+        with ThreadPoolExecutor(2, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            yield pool
+    finally:
+        torch.set_num_threads(number)  # the threads set it for all
+
+
 def _compared(
     base: torch.Tensor, trained: torch.Tensor, factors: tuple[torch.Tensor, torch.Tensor] | None, pool: Executor
 ) -> np.ndarray:
@@ -225,7 +239,6 @@ def _compared(
             sums += _block_compared(x.flatten(), y.flatten(), room)
         return sums
 
-    # Two threads work at once, since neither torch nor NumPy holds Python's lock.
     return np.sum(list(pool.map(work, range(0, len(base), _TASK * step))), axis=0)
 
 

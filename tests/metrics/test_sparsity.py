@@ -63,7 +63,9 @@ def test_blocks_do_not_matter(monkeypatch):
     torch.manual_seed(0)
     base = {"w": torch.randn(37, 11), "v": torch.randn(5)}
     trained = {name: weight + 1e-3 * torch.randn(weight.shape) for name, weight in base.items()}
+    threads = torch.get_num_threads()
     whole = update_sparsity(base, trained)
+    assert torch.get_num_threads() == threads
     monkeypatch.setattr("azr.metrics.sparsity._BLOCK", 10)
     monkeypatch.setattr("azr.metrics.sparsity._TASK", 2)
     parts = update_sparsity(base, trained)
