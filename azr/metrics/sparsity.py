@@ -208,15 +208,16 @@ def _why_not(base: torch.Tensor, trained: torch.Tensor) -> str:
 
 @contextmanager
 def _two_threads() -> Iterator[Executor]:
-    """Threads that work at once, since neither torch nor NumPy holds Python's lock, each without helpers of torch's."""
+    """Threads that work at once, since neither torch nor NumPy holds Python's lock, with no threads of torch's own."""
     import torch
 
     number = torch.get_num_threads()
+    torch.set_num_threads(1)
     try:
         with ThreadPoolExecutor(2, initializer=torch.set_num_threads, initargs=(1,)) as pool:
             yield pool
     finally:
-        torch.set_num_threads(number)  # the threads set it for all
+        torch.set_num_threads(number)
 
 
 def _compared(
