@@ -1,10 +1,10 @@
-"""The notebooks of a profile, run in order without a browser; each trains and measures what it misses.
+"""The notebooks of a profile, run without a browser, once all is trained and measured that they read.
 
     run_notebooks("smoke", only="04,06")
 
 The executed copies go to ``runs/PROFILE/notebooks``, figures to ``runs/PROFILE/figures``, the page of all of them to
 ``runs/PROFILE/report.html``; the profile ``reference`` renews what the repository ships. Notebooks always run again:
-runs and measures are what is kept. Left out: running them side by side, since training fills the cores.
+runs and measures are what is kept. With ``only`` a notebook trains what it misses itself.
 """
 
 from __future__ import annotations
@@ -14,13 +14,17 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 
+from azr.arms import ARMS
 from azr.errors import FailedError, UserError
 from azr.progress import duration
 from azr.runs import ROOT, RUNS
 from azr.study import DATA, open_study
 from azr.study.collect import save_frames
+from azr.study.jobs import default_side_by_side
 
 REFERENCE = "reference"
 """The profile whose figures and measurements ship."""
@@ -54,8 +58,8 @@ def run_notebooks(
 ) -> None:
     """Run the notebooks of a profile up to the first that fails, and write the report.
 
-    ``jobs`` is how many runs are trained side by side; ``fresh`` moves the profile's runs away first. Raises
-    NotebookError, and UserError for a number that no notebook has.
+    ``jobs`` is how many runs are trained, and notebooks run, side by side; ``fresh`` moves the profile's runs away
+    first. Raises NotebookError, and UserError for a number that no notebook has.
     """
     from azr.study.report import write_report
 
@@ -69,13 +73,33 @@ def run_notebooks(
         os.environ |= {"IPYTHONDIR": own, "JUPYTER_RUNTIME_DIR": own, "JUPYTER_PREFER_ENV_PATH": "1"}
         os.environ |= {"AZR_FIGURES": str(figures), "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
         os.environ.pop("MPLBACKEND", None)
-        for place, path in enumerate(chosen, 1):
-            print(f"[{place}/{len(chosen)}] {path.stem} ({duration(time.monotonic() - began)})", flush=True)
-            execute(path, folder / "notebooks" / path.name, {"profile": profile, "jobs": jobs, "runs": str(runs)})
+        study = open_study(profile, jobs=jobs, runs=runs)
+        if only is None:
+            study.ensure(list(ARMS))
+        side_by_side = 1 if only else jobs or default_side_by_side(study.profile)
+        known = {"profile": profile, "jobs": jobs, "runs": str(runs)}
+        stopped = Event()
+
+        def run_one(path: Path) -> None:
+            if stopped.is_set():
+                return
+            try:
+                execute(path, folder / "notebooks" / path.name, known, echoed=side_by_side == 1)
+            except BaseException:
+                stopped.set()
+                raise
+            print(f"{path.stem} is done ({duration(time.monotonic() - began)})", flush=True)
+
+        with ThreadPoolExecutor(side_by_side) as pool:
+            try:
+                list(pool.map(run_one, chosen))
+            except BaseException:
+                stopped.set()
+                raise
     if figures == ROOT / "figures" and only is None:
         from azr.study.readme import write_readme
 
-        save_frames(open_study(profile).frames, DATA)
+        save_frames(study.frames, DATA)
         write_readme()
     report, tools = write_report(profile, None, runs), Path(sys.executable).parent
     here = tools.relative_to(ROOT) if tools.is_relative_to(ROOT) else tools
@@ -83,8 +107,8 @@ def run_notebooks(
     print(f"To read and change them: {here}/jupyter lab notebooks. One run at a time: {here}/azr --help.", flush=True)
 
 
-def execute(path: Path, copy: Path, known: Mapping[str, object]) -> None:
-    """Run one notebook with those of the ``known`` parameters that it has, its output echoed. Raises NotebookError."""
+def execute(path: Path, copy: Path, known: Mapping[str, object], echoed: bool = True) -> None:
+    """Run one notebook with those of the ``known`` parameters that it has. Raises NotebookError."""
     import papermill
 
     copy.parent.mkdir(parents=True, exist_ok=True)
@@ -93,7 +117,8 @@ def execute(path: Path, copy: Path, known: Mapping[str, object]) -> None:
     options = {"kernel_name": "python3", "language": "python", "progress_bar": False, "cwd": ROOT}
     quiet = ["--IPKernelApp.log_level=50"]  # the kernel's own remarks; errors of cells come anyhow
     try:
-        papermill.execute_notebook(path, copy, parameters, stdout_file=sys.stdout, extra_arguments=quiet, **options)
+        output = sys.stdout if echoed else None
+        papermill.execute_notebook(path, copy, parameters, stdout_file=output, extra_arguments=quiet, **options)
     except papermill.exceptions.PapermillExecutionError as error:
         first = error.source.strip().partition("\n")[0]
         problem = f"{error.ename}: {error.evalue}".strip()

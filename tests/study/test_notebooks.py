@@ -42,16 +42,16 @@ def test_notebooks_run_with_the_parameters_they_have_up_to_the_first_that_fails(
     write(tmp_path / "nb" / "02_never.ipynb", new_code_cell("1"))
     runs = tmp_path / "runs"
     with pytest.raises(NotebookError, match=r"01_bad failed at `text = ''`:\nValueError: invalid literal"):
-        run_notebooks("laptop", None, 3, notebooks=tmp_path / "nb", runs=runs)
+        run_notebooks("laptop", "0,1,2", 3, notebooks=tmp_path / "nb", runs=runs)
     assert f"laptop 3 {runs / 'laptop' / 'figures'}" in capsys.readouterr().out
     assert sorted(path.name for path in (runs / "laptop" / "notebooks").iterdir()) == ["00_good.ipynb", "01_bad.ipynb"]
 
 
 def test_afterwards_it_writes_the_page_and_fresh_moves_runs_away(tmp_path, monkeypatch):
     write(tmp_path / "nb" / "00_one.ipynb", new_markdown_cell("# One"))
-    monkeypatch.setattr(notebooks, "execute", lambda path, copy, known: write(copy, new_markdown_cell("# One")))
+    monkeypatch.setattr(notebooks, "execute", lambda path, copy, known, echoed: write(copy, new_markdown_cell("# One")))
     for _ in range(2):
-        run_notebooks("smoke", fresh=True, notebooks=tmp_path / "nb", runs=tmp_path / "runs")
+        run_notebooks("smoke", "0", fresh=True, notebooks=tmp_path / "nb", runs=tmp_path / "runs")
     assert (tmp_path / "runs" / "smoke" / "report.html").exists()
     assert len(list((tmp_path / "runs").glob("smoke.old-*"))) == 1
 
