@@ -2,8 +2,8 @@
 
 Known from GRPO (``trl.GRPOTrainer``, the arm ``rlvr``), it deviates from it in this:
 
-1. A step's rows come from a source (``azr.selfplay.SelfPlay``, ``azr.training.rlvr.FixedProblems``), not from a data
-   set with several responses to each prompt.
+1. A step's rows come from a source (``azr.selfplay.SelfPlay``, ``azr.training.baselines.FixedProblems``), not from a
+   data set with several responses to each prompt.
 2. Advantages are whitened over the tokens of a task type and role, not over the responses to one prompt.
 3. Each of the six groups weighs the same in the loss, a token mean within it; in GRPO all tokens weigh the same.
 4. There is one update for each batch of rows, so that the ratio of new to old policy is 1 where its gradient is taken:
