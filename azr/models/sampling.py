@@ -4,8 +4,8 @@
     sample(model, tokenizer, ["input 1\\n"] * 4, decoding, streams=[(0, 0, i) for i in range(4)])
 
 Each row draws from a random stream of its own, so a completion does not depend on what is sampled beside it (but for
-rounding). A prompt is read once for the samples of it that begin together, keys and values are written in place, and
-where responses have ended others begin. Left out: penalties, beams, models with a recurrent state, vLLM.
+rounding). Rows that have said the same so far share one pass through the model, keys and values are written in place,
+and where responses have ended others begin. Left out: penalties, beams, models with a recurrent state, vLLM.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
 
 import numpy as np
 import torch
@@ -21,8 +20,8 @@ from transformers import Cache, DynamicCache, DynamicLayer, PreTrainedModel, Pre
 
 READ = 32
 """Prompts that are read in one forward pass."""
-ENDED, FREE = 1 / 8, 1 / 2
-"""Shares of a batch: of its rows, which leave it together; of its slots, which are filled together."""
+FREE = 1 / 2
+"""The share of a batch's rows whose end is waited for before others begin."""
 
 
 @dataclass(frozen=True)
@@ -116,14 +115,14 @@ def sample_ids(
     """
     waiting = sorted(range(len(prompts)), key=lambda i: (len(prompts[i]), prompts[i], -i))  # the longest begin
     responses: list[list[int]] = [[] for _ in prompts]
-    slots = min(decoding.chunk, len(prompts))
-    batch = _Batch(model, decoding, ends, slots)
-    while waiting or batch.rows:
-        free = slots - batch.rows
-        if waiting and free >= FREE * slots:
+    most = min(decoding.chunk, len(prompts))
+    batch = _Batch(model, decoding, ends, most)
+    while waiting or len(batch.row):
+        free = most - len(batch.row)
+        if waiting and free >= FREE * most:
             begin = [waiting.pop() for _ in range(min(len(waiting), free))]
             batch.enter(begin, [prompts[i] for i in begin], [streams[i] for i in begin])
-        for row, ids in batch.run():
+        for row, ids in batch.step():
             responses[row] = ids
     return responses
 
@@ -138,145 +137,144 @@ class _Layer(DynamicLayer):
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *args: object, **kwargs: object
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Write those of one token [rows, heads, 1, size], and return all that the batch looks at."""
-        rows, begin, end = self.batch.rows, self.batch.begin, self.batch.end
-        self.keys[:rows, :, end] = key_states[:, :, 0]
-        self.values[:rows, :, end] = value_states[:, :, 0]
-        return self.keys[:rows, :, begin : end + 1], self.values[:rows, :, begin : end + 1]
+        """Write those of one token [prefixes, heads, 1, size], and return all that the batch looks at."""
+        used, begin, end = len(self.batch.length), self.batch.begin, self.batch.end
+        self.keys[:used, :, end] = key_states[:, :, 0]
+        self.values[:used, :, end] = value_states[:, :, 0]
+        return self.keys[:used, :, begin : end + 1], self.values[:used, :, begin : end + 1]
 
     def get_seq_length(self) -> int:
-        """How many tokens a row is taken to have, its padding included."""
+        """How many tokens a prefix is taken to have, its padding included."""
         return self.batch.end - self.batch.begin
 
 
 class _Batch:
-    """Rows that are sampled side by side, in the first ``rows`` of all slots.
+    """Rows that are sampled side by side, and the distinct prefixes (prompt and response so far) that they share.
 
-    All have their latest token in the same column of the cache, the last before ``end``, and none reaches back before
-    ``begin``; what lies there in other rows is masked. So windows of attention are those of the tokens.
+    Prefix i has slot i of the cache. All have their latest token in the same column of it, the last before ``end``, and
+    none reaches back before ``begin``; what lies there of others is masked. So windows of attention are those of the
+    tokens.
     """
 
-    def __init__(self, model: PreTrainedModel, decoding: Decoding, ends: frozenset[int], slots: int) -> None:
-        self.model, self.decoding, self.ends = model, decoding, np.array(sorted(ends))
+    def __init__(self, model: PreTrainedModel, decoding: Decoding, ends: frozenset[int], most: int) -> None:
+        self.model, self.decoding, self.ends, self.most = model, decoding, np.array(sorted(ends)), most
         self.accepted = inspect.signature(model.forward).parameters.keys()
-        self.rows = self.begin = self.end = self.capacity = 0
-        self.row, self.length, self.drawn = np.zeros((3, slots), int)
-        self.tokens = np.zeros((slots, decoding.max_new_tokens), int)
-        self.uniforms = np.zeros((slots, decoding.max_new_tokens))
-        self.logits = torch.zeros(slots, 0)
+        self.begin = self.end = self.capacity = 0
+        self.row, self.drawn, self.prefix = np.zeros((3, 0), int)
+        self.tokens = np.zeros((0, decoding.max_new_tokens), int)
+        self.uniforms = np.zeros((0, decoding.max_new_tokens))
+        self.length = np.zeros(0, int)
+        self.logits = torch.zeros(0, 0)
         self.cache: Cache | None = None
 
     def enter(self, rows: list[int], prompts: list[list[int]], streams: list[tuple[int, ...]]) -> None:
-        """New rows take the next slots; equal prompts come one after the other and are read once."""
-        slots = np.arange(self.rows, self.rows + len(rows))
-        self.rows += len(rows)
-        self.row[slots], self.length[slots], self.drawn[slots] = rows, list(map(len, prompts)), 0
-        for slot, stream in zip(slots, streams, strict=True):
-            self.uniforms[slot] = np.random.default_rng(stream).random(self.decoding.max_new_tokens)
-        distinct = [(prompt, len(list(group))) for prompt, group in groupby(prompts)]
+        """Begin responses; each distinct prompt is read once."""
+        distinct = {tuple(prompt): i for i, prompt in enumerate(dict.fromkeys(map(tuple, prompts)))}
+        prefix = len(self.length) + np.array([distinct[tuple(prompt)] for prompt in prompts])
+        uniforms = [np.random.default_rng(stream).random(self.decoding.max_new_tokens) for stream in streams]
+        self.row, self.prefix = np.append(self.row, rows), np.append(self.prefix, prefix)
+        self.drawn = np.append(self.drawn, np.zeros(len(rows), int))
+        self.tokens = np.pad(self.tokens, ((0, len(rows)), (0, 0)))
+        self.uniforms = np.concatenate([self.uniforms, uniforms])
         for start in range(0, len(distinct), READ):
-            block = distinct[start : start + READ]
-            copies = np.repeat(np.arange(len(block)), [count for _, count in block])
-            self._read([prompt for prompt, _ in block], torch.from_numpy(copies), slots[: len(copies)])
-            slots = slots[len(copies) :]
-        self._look()
+            self._read(list(distinct)[start : start + READ])
 
-    def _read(self, prompts: list[list[int]], copies: torch.Tensor, slots: np.ndarray) -> None:
-        """Keys, values and next logits of prompts, of which ``copies`` [slots] go to ``slots``."""
-        width = max(map(len, prompts))
-        mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in prompts], device=self.model.device)
-        ids = torch.tensor([[0] * (width - len(row)) + row for row in prompts], device=self.model.device)
+    def _read(self, prompts: list[tuple[int, ...]]) -> None:
+        """Keys, values and next logits of prompts, into the next slots."""
+        width, device, used = max(map(len, prompts)), self.model.device, len(self.length)
+        mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in prompts], device=device)
+        ids = torch.tensor([[0] * (width - len(row)) + list(row) for row in prompts], device=device)
         read = DynamicCache()
         logits = self._forward(ids, mask, (mask.cumsum(1) - 1).clamp(min=0), read)
+        self.logits = logits if self.cache is None else torch.cat([self.logits, logits])
+        self.length = np.append(self.length, list(map(len, prompts)))
         if self.cache is None:
             self.cache = Cache(layers=[_Layer(self, layer.keys[:0], layer.values[:0]) for layer in read.layers])
-            self.logits = logits.new_zeros(len(self.row), logits.shape[1])
             self._lay_out()
-        self.logits[slots] = logits[copies]
         for ours, new in zip(self.cache.layers, read.layers, strict=True):
-            ours.keys[slots, :, self.end - width : self.end] = new.keys[copies]
-            ours.values[slots, :, self.end - width : self.end] = new.values[copies]
+            ours.keys[used : used + len(prompts), :, self.end - width : self.end] = new.keys
+            ours.values[used : used + len(prompts), :, self.end - width : self.end] = new.values
 
     def _forward(self, ids: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor, cache: Cache) -> torch.Tensor:
-        """Logits [rows, vocabulary] behind the last tokens of ``ids`` [rows, tokens]."""
+        """Logits [prefixes, vocabulary] behind the last tokens of ``ids`` [prefixes, tokens]."""
         optional = {"position_ids": positions, "logits_to_keep": 1}
         settings = {name: value for name, value in optional.items() if name in self.accepted}
         return self.model(ids, attention_mask=mask, past_key_values=cache, use_cache=True, **settings).logits[:, -1]
 
-    def run(self) -> list[tuple[int, list[int]]]:
-        """Draw tokens until a share of the rows has ended or no column is left; the rows that ended and their ids."""
-        slots, most, device = np.arange(self.rows), self.decoding.max_new_tokens, self.model.device
-        alive = np.ones(self.rows, bool)
-        while True:
-            at = np.minimum(self.drawn[slots], most - 1)
-            uniforms = torch.from_numpy(self.uniforms[slots, at]).to(device)
-            new = draw(self.logits[: self.rows], uniforms, self.decoding)
-            tokens = new.cpu().numpy()
-            self.tokens[slots[alive], at[alive]] = tokens[alive]
-            self.drawn[slots] += alive
-            alive &= ~np.isin(tokens, self.ends) & (self.drawn[slots] < most)
-            if not alive.any():
-                break
-            positions = torch.from_numpy(self.length[slots, None]).to(device)
-            mask = self.mask[:, self.begin : self.end + 1]
-            self.logits[slots] = self._forward(new[:, None], mask, positions, self.cache)
-            self.length[slots] += 1
-            self.end += 1
-            if self.end == self.capacity or np.mean(alive) <= 1 - ENDED:
-                break
+    def step(self) -> list[tuple[int, list[int]]]:
+        """Draw a token for each row; the rows that ended by it, which leave, and their ids."""
+        device, here = self.model.device, np.arange(len(self.row))
+        uniforms = torch.from_numpy(self.uniforms[here, self.drawn]).to(device)
+        drawn = draw(self.logits, torch.from_numpy(self.prefix).to(device), uniforms, self.decoding).cpu().numpy()
+        self.tokens[here, self.drawn] = drawn
+        self.drawn += 1
+        alive = ~np.isin(drawn, self.ends) & (self.drawn < self.decoding.max_new_tokens)
         ended = [(int(self.row[i]), self.tokens[i, : self.drawn[i]].tolist()) for i in np.flatnonzero(~alive)]
-        self._close_ranks(alive)
+        for name in ("row", "drawn", "prefix", "tokens", "uniforms"):
+            setattr(self, name, getattr(self, name)[alive])
+        if alive.any():
+            self._advance(torch.from_numpy(self._branch(drawn[alive])).to(device))
+        else:
+            self.length, self.logits = self.length[:0], self.logits[:0]
         return ended
 
-    def _close_ranks(self, alive: np.ndarray) -> None:
-        """The last rows take the slots of those that have ended."""
-        self.rows = int(alive.sum())
-        holes = np.flatnonzero(~alive[: self.rows])
-        movers = self.rows + np.flatnonzero(alive[self.rows :])
-        cached = [states for layer in self.cache.layers for states in (layer.keys, layer.values)]
-        for states in (self.row, self.length, self.drawn, self.tokens, self.uniforms, self.logits, *cached):
-            states[holes] = states[movers]
-        if self.rows and self.end == self.capacity:
+    def _branch(self, drawn: np.ndarray) -> np.ndarray:
+        """Give each distinct prefix, grown by the token that its rows have drawn, a slot; the tokens [prefixes].
+
+        One that grows from slot i stays there where it can, so that little of the cache is copied.
+        """
+        vocabulary = self.logits.shape[1]
+        grown, which = np.unique(self.prefix * vocabulary + drawn, return_inverse=True)
+        parents, tokens = np.divmod(grown, vocabulary)
+        stays = (np.diff(parents, prepend=-1) > 0) & (parents < len(parents))
+        slots = np.where(stays, parents, -1)
+        slots[~stays] = np.setdiff1d(np.arange(len(parents)), slots)
+        begin, end = self.begin, self.end
+        for layer in self.cache.layers:
+            for states in (layer.keys, layer.values):
+                states[slots[~stays], :, begin:end] = states[parents[~stays], :, begin:end]
+        self.prefix, order = slots[which], np.argsort(slots)
+        self.length = self.length[parents[order]]
+        return tokens[order]
+
+    def _advance(self, tokens: torch.Tensor) -> None:
+        """Run the model over one more token of each prefix."""
+        if self.end == self.capacity:
             self._lay_out()
-        if self.rows:
-            self._look()
+        lengths = torch.from_numpy(self.length).to(tokens.device)
+        self.begin = self.end - int(self.length.max())
+        columns = torch.arange(self.begin, self.end + 1, device=tokens.device)
+        mask = (columns >= self.end - lengths[:, None]).long()
+        self.logits = self._forward(tokens[:, None], mask, lengths[:, None], self.cache)
+        self.length, self.end = self.length + 1, self.end + 1
 
     def _lay_out(self) -> None:
         """Move what is needed to the left ends of new tensors, with room for more tokens behind."""
-        width, left = (
-            int(self.length[: self.rows].max()),
-            self.decoding.max_new_tokens - int(self.drawn[: self.rows].min()),
-        )
+        used, width = len(self.length), int(self.length.max())
+        left = self.decoding.max_new_tokens - int(self.drawn.min())
         kept, self.capacity = min(width, self.end), width + min(left, max(32, width // 2))
         for layer in self.cache.layers:
             for name in ("keys", "values"):
-                old = getattr(layer, name)
-                new = old.new_zeros(len(self.row), old.shape[1], self.capacity, old.shape[3])
-                new[: len(old), :, width - kept : width] = old[:, :, self.end - kept : self.end]
+                old = getattr(layer, name)[:used, :, self.end - kept : self.end]
+                new = old.new_zeros(self.most, old.shape[1], self.capacity, old.shape[3])
+                new[: len(old), :, width - kept : width] = old
                 setattr(layer, name, new)
         self.end = width
 
-    def _look(self) -> None:
-        """See to it that each row attends to its own tokens, and all to no more columns than needed."""
-        lengths = torch.from_numpy(self.length[: self.rows]).to(self.model.device)
-        self.begin = self.end - int(lengths.max())
-        columns = torch.arange(self.capacity, device=lengths.device)
-        self.mask = (columns >= self.end - lengths[:, None]).long()
 
-
-def draw(logits: torch.Tensor, uniforms: torch.Tensor, decoding: Decoding) -> torch.Tensor:
-    """The next token of each row [rows] from logits [rows, vocabulary] and numbers in [0, 1) [rows].
+def draw(logits: torch.Tensor, of: torch.Tensor, uniforms: torch.Tensor, decoding: Decoding) -> torch.Tensor:
+    """The next token of each row [rows], from numbers in [0, 1) [rows] and row ``of[i]`` of logits [any, vocabulary].
 
     Inverts the cumulative distribution; with top-p below 1 that of the fewest likeliest tokens whose probabilities
     reach it (Holtzman et al. 2020, nucleus sampling).
     """
     if decoding.temperature == 0:
-        return logits.argmax(-1)
+        return logits.argmax(-1)[of]
     p = torch.softmax(logits.float() / decoding.temperature, -1)
     if decoding.top_p < 1:
         high, order = p.sort(-1, descending=True)
         high = high.masked_fill(high.cumsum(-1) - high >= decoding.top_p, 0)
         p = torch.zeros_like(p).scatter(-1, order, high)
-    cumulative = p.cumsum(-1, dtype=torch.float64)
+    cumulative = p.cumsum(-1, dtype=torch.float64)[of]
     found = torch.searchsorted(cumulative, uniforms[:, None] * cumulative[:, -1:], right=True)[:, 0]
     return found.clamp(max=p.shape[-1] - 1)

@@ -26,7 +26,7 @@ def slowly(model, prompt: list[int], stream: tuple[int, ...], decoding: Decoding
     for uniform in np.random.default_rng(stream).random(decoding.max_new_tokens):
         with torch.no_grad():
             logits = model(torch.tensor([ids])).logits[:, -1]
-        ids.append(int(draw(logits, torch.tensor([uniform]), decoding)[0]))
+        ids.append(int(draw(logits, torch.tensor([0]), torch.tensor([uniform]), decoding)[0]))
         if ids[-1] in ENDS:
             break
     return ids[len(prompt) :]
@@ -74,14 +74,15 @@ def test_tokens_are_as_frequent_as_the_model_says():
 @given(st.lists(st.floats(-4, 4), min_size=2, max_size=8), st.floats(0, 1, exclude_max=True), st.floats(0.05, 1))
 def test_top_p_keeps_the_fewest_likeliest_tokens_that_reach_it(logits, uniform, top_p):
     p = torch.softmax(torch.tensor([logits]), -1)[0].numpy()
-    token = int(draw(torch.tensor([logits]), torch.tensor([uniform], dtype=torch.float64), Decoding(1, top_p=top_p)))
+    uniforms = torch.tensor([uniform], dtype=torch.float64)
+    token = int(draw(torch.tensor([logits]), torch.tensor([0]), uniforms, Decoding(1, top_p=top_p)))
     assert p[p > p[token]].sum() < top_p + 1e-6
 
 
 def test_inversion_meets_every_token_at_its_share():
     uniforms = torch.linspace(0, 0.9999, 1001, dtype=torch.float64)
-    logits = torch.log(torch.tensor([0.2, 0.0, 0.5, 0.3])).expand(1001, -1)
-    assert np.bincount(draw(logits, uniforms, Decoding(1))) == pytest.approx([200, 0, 500, 300], abs=2)
+    logits = torch.log(torch.tensor([[0.2, 0.0, 0.5, 0.3]]))
+    assert np.bincount(draw(logits, torch.zeros(1001, dtype=int), uniforms, Decoding(1))) == pytest.approx([200, 0, 500, 300], abs=2)
 
 
 def test_completions_know_their_text_and_whether_they_ended():
