@@ -10,13 +10,10 @@ mistake, 130 interrupted. Left out on purpose: any work of its own.
 
 from __future__ import annotations
 
-import os
 import sys
-import tempfile
-import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 import yaml
@@ -25,25 +22,17 @@ from azr import __version__
 from azr.errors import FailedError, UserError
 from azr.runs import DEFAULT_PROFILE, RUNS, Run, profile_names, run_folder, stamp
 
-if TYPE_CHECKING:
-    from azr.config import Profile
-
-FOLDER = click.Path(path_type=Path)
-SEED = click.IntRange(min=0, max=2**31 - 1)
+NEW, FILE = click.Path(path_type=Path), click.Path(path_type=Path, exists=True)
+COUNT, SEED = click.IntRange(min=1), click.IntRange(min=0, max=2**31 - 1)
 
 
 def settings_of(_: click.Context, __: click.Parameter, given: Sequence[str]) -> dict[str, Any]:
     """The values of ``--set NAME=VALUE`` options by name, read as YAML. Raises UserError where one has no value."""
-    changes: dict[str, Any] = {}
-    for text in given:
-        name, equals, value = text.partition("=")
+    pairs = [text.partition("=") for text in given]
+    for name, equals, _value in pairs:
         if not equals:
-            raise UserError(f"--set {text} has no value: write it as NAME=VALUE, for instance train.steps=3.")
-        try:
-            changes[name] = yaml.safe_load(value)
-        except yaml.YAMLError:
-            raise UserError(f"The value in --set {text} cannot be read: give a number, a word or true.") from None
-    return changes
+            raise UserError(f"--set {name} has no value: write it as NAME=VALUE, for instance train.steps=3.")
+    return {name: yaml.safe_load(value) for name, _, value in pairs}
 
 
 def profile_option(default: str | None = DEFAULT_PROFILE) -> Callable[[Any], Any]:
@@ -55,7 +44,6 @@ def profile_option(default: str | None = DEFAULT_PROFILE) -> Callable[[Any], Any
 set_option = click.option(
     "--set", "changes", multiple=True, metavar="NAME=VALUE", callback=settings_of, help="any setting of azr/config.py"
 )
-runs_option = click.option("--runs", type=FOLDER, default=RUNS, metavar="FOLDER", help="where runs lie (default: runs)")
 model_option = click.option("--model", metavar="MODEL", help="nano, micro, a local folder or a hub id")
 
 
@@ -75,58 +63,38 @@ def azr() -> None:
 @azr.command()
 @model_option
 @profile_option(default=None)
-@click.option("--full", is_flag=True, help="training all weights instead of a LoRA adapter")
 @set_option
-def doctor(model: str | None, profile: str | None, full: bool, changes: dict[str, Any]) -> None:
+def doctor(model: str | None, profile: str | None, changes: dict[str, Any]) -> None:
     """What this machine has; with --model or --profile, whether that model fits.
 
-    Example: azr doctor --model Qwen/Qwen2.5-Coder-3B --profile gpu
+    Example: azr doctor --model Qwen/Qwen2.5-Coder-3B --profile gpu --set model.full=true
     """
-    from azr.models.machine import machine_report
+    from azr.config import choose_profile
 
-    if not (model or profile):
-        if full or changes:
-            raise UserError("--full and --set go with --model or --profile: add one of them.")
-        lines = machine_report()
-    else:
-        from azr.runs import BUILT_IN
-
-        chosen = _profile(profile or (DEFAULT_PROFILE if model in BUILT_IN else "gpu"), model, changes)
-        from azr.config import override
+    if model or profile:
+        chosen = choose_profile(profile, model, changes)
         from azr.models.memory import fit_report
 
-        lines = fit_report(override(chosen, {"model.full": True}) if full else chosen)
+        lines = fit_report(chosen)
+    elif changes:
+        raise UserError("--set goes with --model or --profile: add one of them.")
+    else:
+        from azr.models.machine import machine_report
+
+        lines = machine_report()
     for heading, line in lines:
         click.echo(f"{heading:<10}{line}")
 
 
 @azr.group()
 def base() -> None:
-    """The built-in base models: build one from scratch, or show what it can do."""
-
-
-@base.command()
-@click.option("--size", type=click.Choice(["nano", "micro"]), default="nano")
-@click.option("--seed", type=SEED, default=0)
-def show(size: str, seed: int) -> None:
-    """Some prompts of each kind with the model's responses and the executor's verdicts."""
-    from azr.models.loading import load_model
-    from azr.models.sampling import Decoding, sample
-    from azr.world.problems import show
-
-    model, tokenizer = load_model(size)
-
-    def respond(prompts: Sequence[str]) -> list[str]:
-        streams = [(seed, i) for i in range(len(prompts))]
-        return [c.text for c in sample(model, tokenizer, prompts, Decoding(96), streams)]
-
-    click.echo(show(respond))
+    """The built-in base models. (Notebook 00 shows what they can do.)"""
 
 
 @base.command()
 @click.option("--size", type=click.Choice(["nano", "micro"]), required=True)
-@click.option("--out", type=FOLDER, required=True, metavar="FOLDER", help="where the model is written")
-@click.option("--steps", type=click.IntRange(min=1), help="optimizer steps instead of those of the shipped model")
+@click.option("--out", type=NEW, required=True, metavar="FOLDER", help="where the model is written")
+@click.option("--steps", type=COUNT, help="optimizer steps instead of those of the shipped model")
 def build(size: str, out: Path, steps: int | None) -> None:
     """Train a built-in model again from scratch (nano: about an hour on two cores)."""
     from azr.world.base import build as build_base
@@ -139,25 +107,15 @@ def build(size: str, out: Path, steps: int | None) -> None:
 @profile_option()
 @model_option
 @click.option("--seed", type=SEED, default=0, help="seed of sampling and of the adapter (default: 0)")
-@click.option("--steps", type=click.IntRange(min=1), help="optimizer steps instead of the profile's")
-@click.option(
-    "--seed-file",
-    "seed_files",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    multiple=True,
-    help="start self-play from seeds in AZR's published format (several times: from all of them)",
-)
-@runs_option
-@click.option("--out", type=FOLDER, metavar="FOLDER", help="run folder (default: runs/PROFILE/MODEL/ARM-seedN)")
+@click.option("--seed-file", type=FILE, multiple=True, help="start self-play from seeds in AZR's format (several times)")
+@click.option("--out", type=NEW, metavar="FOLDER", help="run folder (default: runs/PROFILE/MODEL/ARM-seedN)")
 @set_option
 def train(
     arm: str,
     profile: str,
     model: str | None,
     seed: int,
-    steps: int | None,
-    seed_files: tuple[Path, ...],
-    runs: Path,
+    seed_file: tuple[Path, ...],
     out: Path | None,
     changes: dict[str, Any],
 ) -> None:
@@ -168,18 +126,17 @@ def train(
     Example: azr train rlvr --profile smoke --set train.learning_rate=1e-4
     """
     from azr.arms import arm_named, arm_profile
+    from azr.config import choose_profile
 
-    if steps:
-        changes = changes | {"train.steps": steps, "train.full_steps": 0}
-    settings = arm_profile(arm, _profile(profile, model, changes))
-    if seed_files and arm_named(arm).method != "selfplay":
+    settings = arm_profile(arm, choose_profile(profile, model, changes))
+    if seed_file and arm_named(arm).method != "selfplay":
         raise UserError(f"--seed-file goes with self-play; {arm} proposes nothing: leave it out.")
-    folder = out or run_folder(runs, profile, settings.model.name, custom_name(arm, changes), seed)
+    folder = out or run_folder(RUNS, profile, settings.model.name, custom_name(arm, changes), seed)
     Run(folder).record  # noqa: B018  (a run of an earlier version is refused at once)
     from azr.training.ranks import is_main
     from azr.training.run import train as train_run
 
-    run = train_run(arm, settings, seed, folder, seed_files)
+    run = train_run(arm, settings, seed, folder, seed_file)
     if is_main():
         click.echo(f"trained: {run.folder}")
 
@@ -197,18 +154,13 @@ def custom_name(arm: str, changes: dict[str, Any]) -> str:
 
 @azr.command()
 @click.argument("target", metavar="RUN|MODEL")
-@click.option(
-    "--problems", multiple=True, metavar="NAME|FILE", help="problem sets, by name or as JSONL (several times)"
-)
-@click.option(
-    "--data", type=click.Path(path_type=Path, exists=True), help="the file of the one named set, not the hub's"
-)
-@click.option("--samples", type=click.IntRange(min=1), help="samples a problem instead of the profile's")
-@click.option("--limit", type=click.IntRange(min=1), help="problems of each group instead of the profile's")
+@click.option("--problems", multiple=True, metavar="NAME|FILE", help="a problem set, by name or as JSONL (repeatable)")
+@click.option("--data", type=FILE, help="the file of the one named set, not the hub's")
+@click.option("--samples", type=COUNT, help="samples a problem instead of the profile's")
+@click.option("--limit", type=COUNT, help="problems of each group instead of the profile's")
 @click.option("--sampling-seed", type=SEED, default=0, help="seed of sampling (default: 0)")
-@click.option("--out", type=FOLDER, metavar="FILE", help="write the table there (.parquet or .csv)")
+@click.option("--out", type=NEW, metavar="FILE", help="write the table there (.parquet or .csv)")
 @profile_option(default=None)
-@runs_option
 @set_option
 def evaluate(
     target: str,
@@ -219,7 +171,6 @@ def evaluate(
     sampling_seed: int,
     out: Path | None,
     profile: str | None,
-    runs: Path,
     changes: dict[str, Any],
 ) -> None:
     """How many of n responses to each problem are right: of a run, or of a model as it is.
@@ -228,39 +179,26 @@ def evaluate(
 
     Example: azr evaluate nano --problems world/test --limit 8 --samples 16
     """
-    from azr.config import override, profile_of
+    from azr.study.subject import subject_of
 
-    run = Run(Path(target))
-    if run.record:
-        if profile:
-            raise UserError(f"--profile goes with a model: the run {target} has its own; leave it out.")
-        run.weights  # noqa: B018  (an unfinished run is refused at once)
-        chosen = override(profile_of(run.record["settings"]), changes)
-    else:
-        chosen = _profile(profile or DEFAULT_PROFILE, target, changes)
-    wanted = {"evaluation.samples": samples, "evaluation.problems": limit}
-    chosen = override(chosen, {name: value for name, value in wanted.items() if value})
     if data and len(problems) != 1:
         raise UserError("--data is the file of one problem set: name it by --problems, once.")
+    sizes = {"evaluation.samples": samples, "evaluation.problems": limit}
+    changes = {name: value for name, value in (changes | sizes).items() if value is not None}
+    subject = subject_of(target, profile, changes, sampling_seed)
     from azr.study import measures
 
     if problems:
-        measures.evaluate_sets(target, chosen, problems, data, sampling_seed, out)
-    elif run.record:
-        measures.measure(run, chosen)
-        click.echo(f"measured: {run.folder / 'measures'}")
+        measures.evaluate_sets(subject, problems, data, out)
     else:
-        folder = run_folder(runs, chosen.name, target, "base", sampling_seed)
-        measures.measure_base(chosen, sampling_seed, folder)
-        click.echo(f"measured: {folder / 'measures'}")
+        measures.measure(subject)
+        click.echo(f"measured: {subject.run.folder / 'measures'}")
 
 
 @azr.command()
-@click.argument("first", type=click.Path(path_type=Path, exists=True))
-@click.argument("second", type=click.Path(path_type=Path, exists=True))
-@click.option(
-    "--k", type=click.IntRange(min=1), multiple=True, help="pass@k at these k (default: 1 and half the samples)"
-)
+@click.argument("first", type=FILE)
+@click.argument("second", type=FILE)
+@click.option("--k", type=COUNT, multiple=True, help="pass@k at these k (default: 1 and half the samples)")
 def compare(first: Path, second: Path, k: tuple[int, ...]) -> None:
     """Paired differences of pass@k between two runs, or two tables of azr evaluate, problem by problem.
 
@@ -275,7 +213,7 @@ def compare(first: Path, second: Path, k: tuple[int, ...]) -> None:
 @click.argument("before", metavar="BASE")
 @click.argument("after", metavar="TRAINED")
 @click.option("--by", type=click.Choice(["layer", "module"]), help="one number for each layer or module type")
-@click.option("--csv", type=FOLDER, metavar="FILE", help="write the numbers there as well")
+@click.option("--csv", type=NEW, metavar="FILE", help="write the numbers there as well")
 def sparsity(before: str, after: str, by: str | None, csv: Path | None) -> None:
     """The share of parameters that training left unchanged, by what one calls unchanged.
 
@@ -294,8 +232,8 @@ def sparsity(before: str, after: str, by: str | None, csv: Path | None) -> None:
 
 
 @azr.command()
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@click.option("--out", type=FOLDER, metavar="FILE", help="write what stands, in the format of a run's seeds.jsonl")
+@click.argument("files", nargs=-1, required=True, type=FILE)
+@click.option("--out", type=NEW, metavar="FILE", help="write what stands, in the format of a run's seeds.jsonl")
 def seeds(files: tuple[Path, ...], out: Path | None) -> None:
     """Check seed files in AZR's published format by running every entry.
 
@@ -309,14 +247,16 @@ def seeds(files: tuple[Path, ...], out: Path | None) -> None:
 @azr.command()
 @profile_option()
 @click.option("--only", metavar="NUMBERS", help="notebooks by number, as 04,06")
-@click.option("--jobs", type=click.IntRange(min=1), help="runs side by side (default: one a core)")
+@click.option("--jobs", type=COUNT, help="runs side by side (default: one a core)")
 @click.option("--fresh", is_flag=True, help="move the profile's runs away and train again")
 def run(profile: str, only: str | None, jobs: int | None, fresh: bool) -> None:
     """Run the notebooks of a profile; what is trained and measured is not done again.
 
     Example: azr run --profile smoke --only 04
     """
-    _profile(profile, None, {})
+    from azr.config import load_profile
+
+    load_profile(profile)
     from azr.study.notebooks import run_notebooks
 
     run_notebooks(profile, only, jobs, fresh)
@@ -324,26 +264,18 @@ def run(profile: str, only: str | None, jobs: int | None, fresh: bool) -> None:
 
 @azr.command()
 @profile_option()
-@click.option("--out", type=FOLDER, metavar="FILE", help="the page (default: runs/PROFILE/report.html)")
+@click.option("--out", type=NEW, metavar="FILE", help="the page (default: runs/PROFILE/report.html)")
 def report(profile: str, out: Path | None) -> None:
     """The executed notebooks of a profile as one HTML page."""
-    _profile(profile, None, {})
     from azr.study.report import write_report
 
     click.echo(f"written: {write_report(profile, out)}")
 
 
-def _profile(name: str, model: str | None, changes: dict[str, Any]) -> Profile:
-    from azr.config import load_profile, override
-
-    return override(load_profile(name), changes | ({"model.name": model} if model else {}))
-
-
-def guarded(work: Callable[[], Any], name: str = "azr") -> int:
+def guarded(work: Callable[[], Any]) -> int:
     """Call ``work`` and turn what it raises into one sentence on stderr and an exit code.
 
-    ``AZR_DEBUG=1`` lets the traceback of our own mistakes through; otherwise it is written to a file that the
-    sentence names.
+    Our own mistakes keep their traceback.
     """
     try:
         work()
@@ -352,29 +284,17 @@ def guarded(work: Callable[[], Any], name: str = "azr") -> int:
         return 2
     except (UserError, click.ClickException) as error:
         sentence = error.format_message() if isinstance(error, click.ClickException) else str(error)
-        print(f"{name}: {' '.join(sentence.split())}", file=sys.stderr)
+        print(f"azr: {' '.join(sentence.split())}", file=sys.stderr)
         return 2
     except FailedError as error:
-        print(f"{name}: {error}", file=sys.stderr)
+        print(f"azr: {error}", file=sys.stderr)
         return 1
     except (KeyboardInterrupt, click.Abort):
-        print(f"\n{name}: interrupted; the same command continues from here", file=sys.stderr)
+        print("\nazr: interrupted; the same command continues from here", file=sys.stderr)
         return 130
-    except Exception as error:
-        if os.environ.get("AZR_DEBUG") == "1":
-            raise
-        with tempfile.NamedTemporaryFile("w", prefix="azr-", suffix="-traceback.txt", delete=False) as file:
-            file.write(traceback.format_exc())
-        problem = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-        print(f"{name}: {problem} (the traceback is in {file.name}; AZR_DEBUG=1 shows it here)", file=sys.stderr)
-        return 1
     return 0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of ``azr``; returns the exit code."""
     return guarded(lambda: azr.main(argv, prog_name="azr", standalone_mode=False))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

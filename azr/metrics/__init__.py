@@ -10,7 +10,7 @@ from azr.metrics.entropy import answer_entropy, token_entropy
 from azr.metrics.passk import crossing, pass_at_k
 from azr.metrics.programs import statement_count
 from azr.metrics.sharpening import sharpening
-from azr.metrics.sparsity import effective_ranks, layer_of, module_of, sparsity_report, sparsity_table, update_sparsity
+from azr.metrics.sparsity import sparsity_report, sparsity_table, update_sparsity
 from azr.metrics.stats import (
     Interval,
     bootstrap_interval,

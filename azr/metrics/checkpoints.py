@@ -1,22 +1,22 @@
-"""The tensors of two checkpoints, each opened when it is asked for, whatever the model's size.
+"""The tensors of two checkpoints, each read when it is asked for, whatever the model's size.
 
-    before, after, factors = open_pair("models/base", "runs/laptop/nano/rlvr-seed0/adapter")
-    load(before, "lm_head.weight")
+    before, after = open_pair("models/base", "runs/laptop/nano/rlvr-seed0/adapter")
+    before["lm_head.weight"]()
 
-Finds what transformers opens: a folder's ``model.safetensors``, else the shards that its index names, and no other
-file. A LoRA adapter that is W + s B A and nothing else stays factors; what may be more (DoRA, PiSSA, saved modules,
-ranks by pattern, other methods) is merged by PEFT, with both models in memory; what began by a change of the base that
-is not in its folder is refused. Left out: pickled ``.bin`` files (opening one may run code), quantised weights, hub
-names (download first).
+A folder's ``model.safetensors`` is read, else the shards that its index names, and no other file. The adapter of a LoRA
+that is W + s B A and nothing else is merged into its base tensor by tensor. Left out: adapters that do more (DoRA,
+PiSSA, saved modules, ranks by pattern), which PEFT merges; pickled ``.bin`` files (opening one may run code), quantised
+weights, hub names (download first).
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from azr.errors import UserError
 
@@ -25,143 +25,112 @@ if TYPE_CHECKING:
     from safetensors import safe_open
 
     Checkpoint = str | Path | Mapping[str, torch.Tensor]
-    Places = Mapping[str, Path | torch.Tensor]
-    """By the name of a tensor, the file that holds it, or the tensor itself."""
-    Factors = dict[str, tuple[torch.Tensor, torch.Tensor]]
-    """A [rank, in] and s B [out, rank], float32, of each weight that an adapter changes to W + s B A."""
+    Readers = dict[str, Callable[[], torch.Tensor]]
+    """By the name of a tensor, what reads it."""
 
-_CONFIG = "adapter_config.json"
+CONFIG = "adapter_config.json"
 _WITHOUT_EFFECT = {
     "auto_mapping", "base_model_name_or_path", "ensure_weight_tying", "eva_config", "exclude_modules", "inference_mode",
-    "init_lora_weights", "layers_pattern", "layers_to_transform", "lora_alpha", "lora_dropout", "megatron_core",
-    "peft_type", "peft_version", "qalora_group_size", "r", "revision", "target_modules", "task_type", "use_rslora",
+    "layers_pattern", "layers_to_transform", "lora_alpha", "lora_dropout", "megatron_core", "peft_type", "peft_version",
+    "qalora_group_size", "r", "revision", "target_modules", "task_type", "use_rslora",
 }  # fmt: skip
-"""Settings of a LoRA adapter that leave a weight at W + s B A; with any other, PEFT does the merging."""
-_PLAIN_STARTS = (True, False, None, "gaussian", "orthogonal", "eva")
-"""Values of ``init_lora_weights`` that leave the base as it is."""
-_REPEATED_STARTS = ("pissa", "olora", "mica")
-"""Those that change the base in a way that PEFT repeats when it opens the adapter."""
+"""Settings of a LoRA adapter that leave a weight at W + s B A."""
+_PLAIN = {"peft_type": ("LORA",), "init_lora_weights": (True, False, None, "gaussian", "orthogonal", "eva")}
+"""Values that do, of two more; other starts change the base."""
 
 
-def open_pair(before: Checkpoint, after: Checkpoint) -> tuple[Places, Places, Factors]:
-    """Find the tensors of two checkpoints, and what an adapter adds to those of the second.
+def open_pair(before: Checkpoint, after: Checkpoint) -> tuple[Readers, Readers]:
+    """Find the tensors of two checkpoints.
 
     Args:
         before: a folder, a ``.safetensors`` file, or a state dict (tensors that share memory count once).
-        after: the same, or the folder of an adapter that was trained on ``before``.
+        after: the same, or the folder of a LoRA adapter that was trained on ``before``: its tensors are float32.
 
     Raises:
-        UserError: a checkpoint cannot be read, or an adapter cannot be merged with right numbers.
+        UserError: a checkpoint cannot be read, or an adapter does more than add s B A. That an adapter does not fit
+            its base is said when the tensor is read.
     """
-    if isinstance(after, Mapping) or not (Path(after) / _CONFIG).is_file():
-        return _find(before), _find(after), {}
-    folder, settings = Path(after), _read_json(Path(after) / _CONFIG)
-    start = settings.get("init_lora_weights")
-    if settings.get("peft_type") == "LORA" and start not in (*_PLAIN_STARTS, *_REPEATED_STARTS):
+    base = _find(before)
+    if not is_adapter(after):
+        return base, _find(after)
+    factors = _lora_factors(Path(after))
+    if not factors.keys() <= base.keys():
+        raise UserError(f"The adapter {after} has weights that its base lacks: give the base it was trained on.")
+    return base, base | {name: partial(_merged, base[name], *factors[name], name) for name in factors}
+
+
+def is_adapter(source: Checkpoint) -> bool:
+    """Whether a checkpoint is the folder of an adapter."""
+    return not isinstance(source, Mapping) and (Path(source) / CONFIG).is_file()
+
+
+def _merged(base: Callable[[], torch.Tensor], a: torch.Tensor, b: torch.Tensor, name: str) -> torch.Tensor:
+    """W + s B A in float32, of A [rank, in] and s B [out, rank]."""
+    weight = base()
+    if weight.shape != (len(b), a.shape[1]):
+        raise UserError(f"The adapter does not fit {name} of its base: give the base it was trained on.")
+    return (b @ a).add_(weight)
+
+
+def _lora_factors(folder: Path) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
+    """A [rank, in] and s B [out, rank], float32, of each weight that an adapter changes to W + s B A."""
+    settings = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    readers = _of_file(folder / "adapter_model.safetensors")
+    more = [name for name, plain in _PLAIN.items() if settings.get(name) not in plain]
+    others = settings.keys() - _PLAIN.keys() - _WITHOUT_EFFECT
+    more += [name for name in sorted(others) if settings[name] and settings[name] != "none"]
+    more += [name for name in readers if ".lora_A.weight" not in name and ".lora_B.weight" not in name]
+    if more:
         raise UserError(
-            f"{folder} was initialised by {start}, which changes the base by what the adapter does not hold: "
-            "merge it where it was trained, and give the merged checkpoint."
+            f"The adapter {folder} does more than add a product B A to weights ({more[0]}): "
+            "merge it by PEFT's merge_and_unload, and give the merged checkpoint."
         )
-    base, factors = _find(before), lora_factors(folder)
-    if not factors or not factors.keys() <= base.keys():
-        return *_merged_by_peft(before, folder), {}
-    for name, (a, b) in factors.items():
-        if load(base, name).shape != (len(b), a.shape[1]):
-            raise UserError(f"The adapter {folder} does not fit {name} of the base: give the base it was trained on.")
-    return base, base, factors
-
-
-def load(places: Places, name: str) -> torch.Tensor:
-    """A tensor as it is stored; of a file, its pages come into memory as they are read, and leave it with it."""
-    place = places[name]
-    if not isinstance(place, Path):
-        return place.detach().cpu()
-    with _open_file(place) as file:
-        return file.get_tensor(name)
-
-
-def lora_factors(folder: Path) -> Factors:
-    """The factors of an adapter; empty for one that does more than add s B A, such as DoRA or PiSSA."""
-    settings = _read_json(folder / _CONFIG)
-    more = [key for key, value in settings.items() if value and value != "none" and key not in _WITHOUT_EFFECT]
-    if settings.get("peft_type") != "LORA" or settings.get("init_lora_weights") not in _PLAIN_STARTS or more:
-        return {}
-    places, factors = _of_files([folder / "adapter_model.safetensors"]), {}
-    for name in places:
-        if ".lora_A.weight" not in name and ".lora_B.weight" not in name:
-            return {}
+    factors = {}
+    for name in readers:
         if name.endswith(".lora_A.weight"):
-            a, b = (load(places, name.replace(".lora_A.", part)).float() for part in (".lora_A.", ".lora_B."))
+            a, b = (readers[name.replace(".lora_A.", part)]().float() for part in (".lora_A.", ".lora_B."))
             scale = settings["lora_alpha"] / (math.sqrt(len(a)) if settings.get("use_rslora") else len(a))
             factors[name.removeprefix("base_model.model.").replace(".lora_A.", ".")] = a, b * scale
     return factors
 
 
-def _merged_by_peft(before: Checkpoint, folder: Path) -> tuple[Places, Places]:
-    """Both models as transformers opens them, in float32, the second with the adapter merged by PEFT."""
-    if isinstance(before, Mapping) or not (Path(before) / "config.json").is_file():
-        raise UserError(f"{folder} can be merged by PEFT alone: give its base as a folder with a config.json.")
-    from peft import PeftModel
-    from transformers import AutoModelForCausalLM
-
-    try:
-        base, model = (AutoModelForCausalLM.from_pretrained(before, dtype="float32") for _ in range(2))
-        merged = PeftModel.from_pretrained(model, folder).merge_and_unload()
-    except Exception as error:  # whatever PEFT's many methods raise, the answer to it is the same
-        reason = str(error).split("\n")[0]
-        raise UserError(f"PEFT cannot merge {folder} into {before} ({reason}): give a merged checkpoint.") from error
-    return _of_tensors(base.state_dict()), _of_tensors(merged.state_dict())
-
-
-def _find(source: Checkpoint) -> Places:
+def _find(source: Checkpoint) -> Readers:
     """The tensors of a full checkpoint."""
     if isinstance(source, Mapping):
-        return _of_tensors(source)
+        first: dict[object, str] = {}
+        for name, tensor in source.items():
+            first.setdefault((tensor.data_ptr() or name, tensor.shape, tensor.stride()), name)
+        return {name: source[name].detach().cpu for name in first.values()}
     path = Path(source)
-    if path.is_file():
-        return _of_files([path])
-    if not path.is_dir():
-        raise UserError(f"{path} is neither a folder nor a file: give a checkpoint folder on this machine.")
-    if (path / _CONFIG).is_file():
+    whole, index = path / "model.safetensors", path / "model.safetensors.index.json"
+    if is_adapter(path):
         raise UserError(f"{path} is an adapter: give it second, after the model that it was trained on.")
-    config = _read_json(path / "config.json") if (path / "config.json").is_file() else {}
-    names = [config.get("transformers_weights") or "model.safetensors", "model.safetensors.index.json"]
-    found = next((path / name for name in names if (path / name).is_file()), None)
-    if found is None:
-        raise UserError(f"{path} holds no {names[0]} and no {names[1]}: save the model with save_pretrained first.")
-    if found.suffix != ".json":
-        return _of_files([found])
-    shards = sorted(set(_read_json(found).get("weight_map", {}).values()))
-    return _of_files(path / name for name in shards)
+    if path.is_file() or whole.is_file():
+        return _of_file(path if path.is_file() else whole)
+    if not index.is_file():
+        raise UserError(
+            f"{path} has no model.safetensors, whole or in shards: save the model by save_pretrained first."
+        )
+    shards = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+    return {name: reader for shard in shards for name, reader in _of_file(path / shard).items()}
 
 
-def _of_tensors(tensors: Mapping[str, torch.Tensor]) -> Places:
-    """A state dict's tensors, without the second names of those that share memory (tied weights)."""
-    first: dict[object, str] = {}
-    for name, tensor in tensors.items():
-        first.setdefault((tensor.data_ptr() or name, tensor.shape, tensor.stride()), name)
-    return {name: tensors[name] for name in first.values()}
+def _of_file(path: Path) -> Readers:
+    with _opened(path) as file:
+        names = file.keys()
+    return {name: partial(_read, path, name) for name in names}
 
 
-def _of_files(paths: Iterable[Path]) -> Places:
-    places: dict[str, Path] = {}
-    for path in paths:
-        with _open_file(path) as file:
-            places |= dict.fromkeys(file.keys(), path)
-    return places
+def _read(path: Path, name: str) -> torch.Tensor:
+    """A tensor as it is stored; its pages come into memory as they are read, and leave it with it."""
+    with _opened(path) as file:
+        return file.get_tensor(name)
 
 
-def _open_file(path: Path) -> safe_open:
+def _opened(path: Path) -> safe_open:
     from safetensors import SafetensorError, safe_open
 
     try:
         return safe_open(path, "pt")
     except (OSError, SafetensorError) as error:
         raise UserError(f"{path} is no readable safetensors file: save or download it again.") from error
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
-        raise UserError(f"{path} is no readable JSON file: save or download it again.") from error

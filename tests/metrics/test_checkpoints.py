@@ -1,4 +1,4 @@
-"""Checkpoints: what transformers opens, shards, adapters merged as PEFT merges them or refused."""
+"""Checkpoints: what transformers opens, shards, plain adapters merged as PEFT merges them, others refused."""
 
 import json
 
@@ -6,10 +6,10 @@ import pytest
 import torch
 from peft import IA3Config, LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import save_file
-from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
+from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
 from azr.errors import UserError
-from azr.metrics.checkpoints import load, open_pair
+from azr.metrics.checkpoints import open_pair
 
 LLAMA = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2, "vocab_size": 40}
 
@@ -38,9 +38,8 @@ def lora(**config) -> LoraConfig:
 
 def opened(before, after=None) -> dict[str, torch.Tensor]:
     """All tensors of the second checkpoint, the adapter merged in."""
-    _, places, factors = open_pair(before, after or before)
-    tensors = {name: load(places, name).float() for name in places}
-    return tensors | {name: tensors[name] + b @ a for name, (a, b) in factors.items()}
+    _, readers = open_pair(before, after or before)
+    return {name: read().float() for name, read in readers.items()}
 
 
 def same(ours, theirs):
@@ -82,9 +81,8 @@ def test_files_that_transformers_does_not_open_are_not_read(tmp_path):
         lora(init_lora_weights="orthogonal"),
     ],
 )
-def test_a_plain_adapter_is_merged_as_peft_merges_it(config, tmp_path, monkeypatch):
+def test_a_plain_adapter_is_merged_as_peft_merges_it(config, tmp_path):
     merged = adapted(tmp_path, config)
-    monkeypatch.setattr("azr.metrics.checkpoints._merged_by_peft", None)  # without opening the model
     same(opened(tmp_path / "base", tmp_path / "adapter"), merged)
 
 
@@ -99,15 +97,18 @@ def test_a_plain_adapter_is_merged_as_peft_merges_it(config, tmp_path, monkeypat
         lora(modules_to_save=["lm_head", "norm"]),
         lora(use_dora=True),
         lora(trainable_token_indices=[1, 2]),
+        lora(bias="lora_only"),
         IA3Config(target_modules=["k_proj", "down_proj"], feedforward_modules=["down_proj"]),
     ],
 )
-def test_what_is_more_than_a_plain_adapter_is_merged_as_peft_merges_it(config, tmp_path):
+def test_what_is_more_than_a_plain_adapter_is_refused(config, tmp_path):
     merged = adapted(tmp_path, config)
-    same(opened(tmp_path / "base", tmp_path / "adapter"), merged)
+    with pytest.raises(UserError, match="give the merged checkpoint"):
+        open_pair(tmp_path / "base", tmp_path / "adapter")
+    same(opened(merged), merged)
 
 
-@pytest.mark.parametrize("start", ["pissa", "olora", True, "eva"])
+@pytest.mark.parametrize("start", [True, "eva"])
 def test_an_untrained_adapter_changes_nothing(start, tmp_path):
     adapted(tmp_path, lora(init_lora_weights=start), trained=False)
     after = opened(tmp_path / "base", tmp_path / "adapter")
@@ -120,24 +121,18 @@ def test_an_adapter_whose_start_is_not_in_its_folder_is_refused(start, tmp_path)
     adapted(tmp_path, lora())
     settings = json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())
     (tmp_path / "adapter" / "adapter_config.json").write_text(json.dumps(settings | {"init_lora_weights": start}))
-    with pytest.raises(UserError, match=f"was initialised by {start}"):
+    with pytest.raises(UserError, match="init_lora_weights"):
         open_pair(tmp_path / "base", tmp_path / "adapter")
-
-
-def test_transposed_weights_and_biases(tmp_path):
-    torch.manual_seed(0)
-    model = GPT2LMHeadModel(GPT2Config(n_embd=16, n_layer=2, n_head=2, vocab_size=40, n_positions=32))
-    merged = adapted(tmp_path, lora(target_modules=["c_attn"], fan_in_fan_out=True, bias="all"), model)
-    ours = opened(tmp_path / "base", tmp_path / "adapter")
-    for name, value in ours.items():
-        assert torch.allclose(value, merged[name], atol=1e-6), name
 
 
 def test_an_adapter_of_another_base_is_refused(tmp_path):
     adapted(tmp_path / "small", lora())
     llama(hidden_size=32).save_pretrained(tmp_path / "wide")
     with pytest.raises(UserError, match="give the base it was trained on"):
-        open_pair(tmp_path / "wide", tmp_path / "small" / "adapter")
+        opened(tmp_path / "wide", tmp_path / "small" / "adapter")
+    llama(num_hidden_layers=1).save_pretrained(tmp_path / "low")
+    with pytest.raises(UserError, match="give the base it was trained on"):
+        open_pair(tmp_path / "low", tmp_path / "small" / "adapter")
     with pytest.raises(UserError, match="give it second"):
         open_pair(tmp_path / "small" / "adapter", tmp_path / "small" / "base")
 
@@ -149,8 +144,8 @@ def test_folders_without_weights_are_refused_in_a_sentence(tmp_path):
     (tmp_path / "pickle" / "pytorch_model.bin").write_bytes(b"\x80\x04.")
     (tmp_path / "garbage.safetensors").write_bytes(b"no tensors at all")
     for name, said in {
-        "nowhere": "neither a folder nor a file",
-        "pickle": "save the model with save_pretrained first",
+        "nowhere": "save the model by save_pretrained first",
+        "pickle": "save the model by save_pretrained first",
         "shards": "download it again",
         "garbage.safetensors": "no readable safetensors file",
     }.items():
