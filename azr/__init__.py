@@ -63,17 +63,11 @@ def evaluate(
     ``problems`` is a problem set's name or a JSONL file, ``limit`` the problems of each of its groups, ``seed`` that of
     sampling. Columns as ``azr.problems.evaluate`` has them.
     """
-    from azr.config import load_profile, override, profile_of
-    from azr.runs import BUILT_IN, Run
     from azr.study.measures import evaluate_sets
+    from azr.study.subject import subject_of
 
-    if isinstance(run, Run):
-        target, chosen = str(run.folder), profile_of(run.record["settings"])
-    else:
-        target = run
-        chosen = override(load_profile("laptop" if run in BUILT_IN else "gpu"), {"model.name": run})
-    chosen = override(chosen, {"evaluation.samples": samples, "evaluation.problems": limit})
-    return evaluate_sets(target, chosen, [problems], None, seed, None)
+    changes = {"evaluation.samples": samples, "evaluation.problems": limit}
+    return evaluate_sets(subject_of(getattr(run, "folder", run), None, changes, seed), [problems])
 
 
 def compare(first: Run | Path, second: Run | Path, k: Sequence[int] = ()) -> pd.DataFrame:

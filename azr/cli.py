@@ -107,7 +107,7 @@ def build(size: str, out: Path, steps: int | None) -> None:
 @profile_option()
 @model_option
 @click.option("--seed", type=SEED, default=0, help="seed of sampling and of the adapter (default: 0)")
-@click.option("--seed-file", type=FILE, multiple=True, help="start self-play from seeds in AZR's format (several times)")
+@click.option("--seed-file", type=FILE, multiple=True, help="start self-play from seeds in AZR's format (repeatable)")
 @click.option("--out", type=NEW, metavar="FOLDER", help="run folder (default: runs/PROFILE/MODEL/ARM-seedN)")
 @set_option
 def train(

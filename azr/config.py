@@ -19,7 +19,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from azr.errors import UserError
-from azr.runs import PROFILES, profile_names
+from azr.runs import BUILT_IN, DEFAULT_PROFILE, PROFILES, profile_names
 
 
 class Section(BaseModel):
@@ -176,7 +176,7 @@ class StudyModel(Section):
 
 
 class Profile(Section):
-    """A named set of all of the above; ``model.name`` is the first of ``models`` unless it is given."""
+    """A named set of all of the above."""
 
     name: str
     models: tuple[StudyModel, ...] = Field((StudyModel(name="nano"),), min_length=1)
@@ -189,15 +189,6 @@ class Profile(Section):
     problems: ProblemsConfig = ProblemsConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     engine: EngineConfig = EngineConfig()
-
-    @model_validator(mode="before")
-    @classmethod
-    def _first_model(cls, values: Any) -> Any:
-        if isinstance(values, dict) and values.get("models") and "name" not in values.get("model", {}):
-            first = values["models"][0]
-            name = first["name"] if isinstance(first, dict) else first.name
-            return values | {"model": {**values.get("model", {}), "name": name}}
-        return values
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:
@@ -232,18 +223,21 @@ class Profile(Section):
 
 
 def load_profile(name: str) -> Profile:
-    """Read ``profiles/<name>.yaml``. Raises UserError for an unknown name, field or value; a name is never a path."""
+    """Read ``profiles/<name>.yaml``; ``model.name`` is the first of its ``models`` unless it gives one.
+
+    Raises UserError for an unknown name, field or value; a name is never a path.
+    """
     if name not in profile_names():
         raise UserError(f"There is no profile '{name}'; choose one of {', '.join(profile_names())}.")
-    path = PROFILES / f"{name}.yaml"
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        problem = " ".join(str(error).split())
-        raise UserError(f"The profile file {path} is not YAML; write it as smoke.yaml beside it: {problem}") from error
-    if not isinstance(values, dict):
-        raise UserError(f"The profile file {path} holds no settings by name; write it as smoke.yaml beside it.")
-    return profile_of(values | {"name": name})
+    values = yaml.safe_load((PROFILES / f"{name}.yaml").read_text(encoding="utf-8"))
+    model = {"name": values["models"][0]["name"]} | values.get("model", {})
+    return profile_of(values | {"name": name, "model": model})
+
+
+def choose_profile(name: str | None, model: str | None, changes: Mapping[str, Any]) -> Profile:
+    """A profile with a model and settings of one's own; by default laptop, or gpu for a model that is not built in."""
+    name = name or (DEFAULT_PROFILE if model is None or model in BUILT_IN else "gpu")
+    return override(load_profile(name), {**changes} | ({"model.name": model} if model else {}))
 
 
 def profile_of(values: Mapping[str, Any]) -> Profile:

@@ -36,14 +36,15 @@ def folder_of(arm: str, rate: float, schedule: str, seed: int, steps: int) -> Pa
     return FOLDER / f"{arm}-{rate:g}-{schedule}-{steps}-seed{seed}"
 
 
-def counts(target: str, profile, out: Path) -> pd.DataFrame:
+def counts(target: Path | str, out: Path) -> pd.DataFrame:
     """Counts on tuning problems, measured once."""
     from azr.study.measures import evaluate_sets
+    from azr.study.subject import subject_of
 
     if not out.exists():
         sizes = {"evaluation.problems": PROBLEMS, "evaluation.samples": SAMPLES}
         out.parent.mkdir(parents=True, exist_ok=True)
-        evaluate_sets(target, override(profile, sizes), ["world/tuning"], None, 0, out)
+        evaluate_sets(subject_of(target, None, sizes), ["world/tuning"], out=out)
     return pd.read_csv(out)
 
 
@@ -55,13 +56,13 @@ def work(job: tuple[str, float, str, int, int]) -> tuple:
     changes = {"train.learning_rate": rate, "train.steps": steps} | SCHEDULES[schedule]
     profile = arm_profile(arm, override(load_profile("reference"), changes))
     run: Run = train(arm, profile, seed, folder_of(*job), progress=False)
-    counts(str(run.folder), profile, run.folder / "tuning.csv")
+    counts(run.folder, run.folder / "tuning.csv")
     return job
 
 
 def table(jobs: list[tuple]) -> pd.DataFrame:
     """One row an arm, rate, schedule and group: pass@1 minus the base's, over seeds and problems."""
-    base = counts("nano", load_profile("reference"), FOLDER / "base.csv").set_index(["group", "problem"])
+    base = counts("nano", FOLDER / "base.csv").set_index(["group", "problem"])
     rows = []
     for arm, rate, schedule, steps in dict.fromkeys((*job[:3], job[4]) for job in jobs):
         runs = [folder_of(arm, rate, schedule, seed, steps) / "tuning.csv" for seed in SEEDS]
@@ -87,7 +88,7 @@ def main() -> None:
     args = parser.parse_args()
     jobs = [(*job, args.steps) for job in product(args.arms, RATES, SCHEDULES, SEEDS)]
     jobs.sort(key=lambda job: job[3])  # one seed of everything first
-    counts("nano", load_profile("reference"), FOLDER / "base.csv")
+    counts("nano", FOLDER / "base.csv")
     with ProcessPoolExecutor(args.jobs, mp_context=get_context("forkserver")) as pool:
         for done, job in enumerate(pool.map(work, jobs), 1):
             print(f"{done} of {len(jobs)}: {job}", flush=True)

@@ -106,13 +106,13 @@ def do(job: Subject) -> None:
     """Train and measure a job in this process."""
     import torch
 
-    from azr.study.measures import measure_subject
+    from azr.study.measures import measure
     from azr.training.run import train
 
     torch.set_num_threads(job.profile.threads)
     if job.arm != BASE:
         train(job.arm, job.profile, job.seed, job.run.folder)
-    measure_subject(job)
+    measure(job)
 
 
 def run_jobs(jobs: Sequence[Subject], side_by_side: int, work: Callable[[Subject], Any] = do) -> None:
@@ -127,40 +127,37 @@ def run_jobs(jobs: Sequence[Subject], side_by_side: int, work: Callable[[Subject
     context.set_forkserver_preload(PRELOADED)
     logs = jobs[0].run.folder.parent.parent / "logs"
     logs.mkdir(parents=True, exist_ok=True)
-    waiting, running = list(jobs), {}
-    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
-    total = sum(map(responses, jobs))
+    waiting, running, total = list(jobs), {}, sum(map(responses, jobs))
     with _alone(logs), Progress(f"{len(jobs)} runs, responses", total) as progress:
         print("Loading libraries ...", flush=True)
-        progress.terminal |= hasattr(shell, "kernel") and "AZR_FIGURES" not in os.environ  # a cell is renewed in place
+        progress.terminal |= {"JPY_SESSION_NAME", "AZR_FIGURES"} & set(os.environ) == {"JPY_SESSION_NAME"}  # in a cell
         try:
             while waiting or running:
                 while waiting and len(running) < side_by_side:
                     job = waiting.pop(0)
                     log = logs / f"{str(job).replace(' ', '-')}.txt"
-                    log.write_text("")
-                    process = context.Process(target=_child, args=(work, job, log), name=str(job))
+                    process = context.Process(target=_child, args=(work, job, log))
                     with _fresh_start(job.profile.threads):
                         process.start()
-                    running[process.sentinel] = job, process, log
-                now = [job for job, _, _ in running.values()]
+                    running[process] = job, log
+                wait([process.sentinel for process in running], timeout=1)
+                for process in [process for process in running if process.exitcode is not None]:
+                    job, log = running.pop(process)
+                    if process.exitcode:
+                        said = log.read_text(errors="replace") if log.exists() else ""
+                        last = "\n".join(said.splitlines()[-LAST_LINES:])
+                        raise JobError(f"{job} failed (exit code {process.exitcode}; all it said is in {log}):\n{last}")
+                now = [job for job, _ in running.values()]
                 left = sum(map(responses, [*now, *waiting]))
                 if left < total:  # before that there is no saying how long it takes
                     done = len(jobs) - len(waiting) - len(now)
                     progress.update(total - left, f"({done} done; {', '.join(map(str, now))})")
-                for sentinel in wait(list(running), timeout=1):
-                    job, process, log = running.pop(sentinel)
-                    process.join()
-                    if process.exitcode:
-                        last = "\n".join(log.read_text(errors="replace").splitlines()[-LAST_LINES:])
-                        raise JobError(f"{job} failed (exit code {process.exitcode}; all it said is in {log}):\n{last}")
-            progress.update(total)
         except KeyboardInterrupt:
             raise Stopped("Stopped. What is done is kept: run the same again to continue.") from None
         finally:
-            for _, process, _ in running.values():
+            for process in running:
                 process.terminate()
-            for _, process, _ in running.values():
+            for process in running:
                 process.join(10)
                 process.kill()
 

@@ -1,7 +1,7 @@
 """What is measured of a run and of the untrained base: a frame by name, made once; a killed measurement goes on.
 
-    measure(Run(Path("runs/smoke/nano/selfplay-seed0")), profile)      # all that the study measures of its arm
-    measure_base(profile, sampling_seed=0, folder=Path("runs/smoke/nano/base-seed0"))
+    measure(subject_of("runs/smoke/nano/selfplay-seed0", None, {}))      # all that the study measures of its arm
+    measure(subject_of("nano", "smoke", {}))                             # the same of the model as it is
 
 test and validation count right responses to problems (``azr.problems.evaluate``), entropy is measured on prompts that
 stay the same, curriculum lets the untrained model solve a run's proposals again, sparsity compares weights with the
@@ -16,8 +16,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from azr.arms import BASE
-from azr.config import Profile
 from azr.executor import Executor
 from azr.metrics import answer_entropy, update_sparsity
 from azr.models.loading import weights_folder
@@ -26,7 +24,6 @@ from azr.models.scoring import token_statistics
 from azr.problems import evaluate, load_problems, resolve_proposals
 from azr.progress import Progress
 from azr.prompts.base import PromptStyle
-from azr.runs import RUNS, Run, run_folder
 from azr.study.subject import Subject
 from azr.tasks import Role, TaskType
 
@@ -121,21 +118,11 @@ MEASURES: dict[str, Callable[[Subject, int], pd.DataFrame]] = {
 """By name: the frame of one step."""
 
 
-def measure(run: Run, profile: Profile) -> None:
-    """Make what is missing of all that the study measures of the run's arm, as the run's measures.
+def measure(subject: Subject) -> None:
+    """Make what is missing of all that the study measures of a run or of the base, as the run's measures.
 
-    ``profile`` is the run's own, with its arm's settings. What an interrupted call has measured is not measured again.
+    What an interrupted call has measured is not measured again.
     """
-    measure_subject(Subject(run, profile, run.record["arm"], run.record["seed"]))
-
-
-def measure_base(profile: Profile, sampling_seed: int, folder: Path) -> None:
-    """The same of the profile's model as it is: sampling seed 0 is the control of every run, others the placebo."""
-    measure_subject(Subject(Run(folder), profile, BASE, sampling_seed))
-
-
-def measure_subject(subject: Subject) -> None:
-    """The same of either."""
     for name in subject.names:
         if not subject.is_measured(name):
             frames = []
@@ -149,18 +136,15 @@ def measure_subject(subject: Subject) -> None:
 
 
 def evaluate_sets(
-    target: str, profile: Profile, names: Sequence[str], data: Path | None, sampling_seed: int, out: Path | None
+    subject: Subject, names: Sequence[str], data: Path | None = None, out: Path | None = None
 ) -> pd.DataFrame:
     """Count right responses to problem sets, of a run's final weights or of a model; prints what was found.
 
-    ``target`` is a run's folder or a model, ``profile`` the run's own or one with that model; problems a group and
-    samples are those of its ``evaluation``. ``data`` is the file of the one set named. The table, one row a problem
-    with the columns of ``azr.problems.evaluate``, is written to ``out`` (.csv or .parquet) if given; a killed
-    evaluation goes on where it was.
+    ``data`` is the file of the one set named. The table, one row a problem with the columns of
+    ``azr.problems.evaluate``, is written to ``out`` (.csv or .parquet) if given; a killed evaluation goes on where it
+    was.
     """
-    arm = Run(Path(target)).record.get("arm", BASE)
-    folder = run_folder(RUNS, profile.name, target, BASE, sampling_seed) if arm == BASE else Path(target)
-    subject, own = Subject(Run(folder), profile, arm, sampling_seed), profile.evaluation
+    own = subject.profile.evaluation
     frame = pd.concat([count(subject, name, own.problems, own.samples, subject.last, data) for name in names])
     for (name, group), rows in frame.groupby(["set", "group"], sort=False):
         print(f"{name}, {group}: {rows['c'].sum() / rows['n'].sum():.3f} right, {len(rows)} problems")

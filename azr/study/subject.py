@@ -9,14 +9,16 @@ Left out: training (``azr.training``) and measuring (``azr.study.measures``).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from azr.arms import ARMS, BASE, fingerprint
-from azr.config import Profile
-from azr.runs import MEASURING, Run, file_digest, stamp, weights_digest
+from azr.config import Profile, choose_profile, override, profile_of
+from azr.errors import UserError
+from azr.runs import MEASURING, RUNS, Run, file_digest, run_folder, stamp, weights_digest
 
 if TYPE_CHECKING:
     from azr.models.sampling import Decoding
@@ -108,6 +110,22 @@ class Subject:
         from azr.models.sampling import Decoding
 
         return Decoding(self.profile.rollout.max_new_tokens, chunk=self.profile.rollout.chunk)
+
+
+def subject_of(target: str | Path, profile: str | None, changes: Mapping[str, Any], sampling_seed: int = 0) -> Subject:
+    """A finished run by its folder, with its own settings, or a model as it is, with those of a profile.
+
+    ``changes`` are settings by dotted name. Raises UserError for a run that is not finished or given a profile.
+    """
+    run = Run(Path(target))
+    if not run.record:
+        settings = choose_profile(profile, str(target), changes)
+        folder = run_folder(RUNS, settings.name, str(target), BASE, sampling_seed)
+        return Subject(Run(folder), settings, BASE, sampling_seed)
+    if profile:
+        raise UserError(f"--profile goes with a model: the run {target} has its own; leave it out.")
+    run.weights  # noqa: B018  (an unfinished run is refused at once)
+    return Subject(run, override(profile_of(run.record["settings"]), changes), run.record["arm"], run.record["seed"])
 
 
 @lru_cache(maxsize=1)

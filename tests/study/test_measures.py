@@ -6,11 +6,12 @@ import pytest
 
 from azr.arms import BASE
 from azr.config import Profile, load_profile, override
+from azr.errors import UserError
 from azr.prompts.compact import CompactStyle
-from azr.runs import Run
+from azr.runs import Run, write_json
 from azr.study import measures
-from azr.study.measures import RESPONSES, evaluate_sets, fixed_prompts, measure_base
-from azr.study.subject import Subject
+from azr.study.measures import RESPONSES, evaluate_sets, fixed_prompts, measure
+from azr.study.subject import Subject, subject_of
 from azr.tasks import Role
 
 TINY = {
@@ -34,6 +35,7 @@ def test_the_fixed_prompts_are_of_both_roles_and_never_the_same():
 
 def test_the_base_is_measured_once_and_a_killed_measurement_goes_on(profile, tmp_path, monkeypatch):
     folder = tmp_path / "base-seed1"
+    run, subject = Run(folder), Subject(Run(folder), profile, BASE, 1)
     counted, count = [], measures.count
 
     def counting(subject, name, *arguments):
@@ -47,11 +49,10 @@ def test_the_base_is_measured_once_and_a_killed_measurement_goes_on(profile, tmp
     with monkeypatch.context() as patch:
         patch.setitem(measures.MEASURES, "entropy", killed)
         with pytest.raises(KeyboardInterrupt):
-            measure_base(profile, 1, folder)
+            measure(subject)
     assert counted == ["world/test", "world/arithmetic", "world/validation"]
-    measure_base(profile, 1, folder)
+    measure(subject)
     assert len(counted) == 3
-    run, subject = Run(folder), Subject(Run(folder), profile, BASE, 1)
     assert all(subject.is_measured(name) for name in ("test", "validation", "entropy"))
     test = run.measure("test")
     assert set(test["group"]) == {"deduction", "abduction", "induction", "arithmetic"}
@@ -67,10 +68,10 @@ def test_the_base_is_measured_once_and_a_killed_measurement_goes_on(profile, tmp
     assert not Subject(run, override(profile, {"evaluation.problems": 3}), BASE, 1).is_measured("test")
 
 
-def test_any_problem_set_is_counted_and_written(profile, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(measures, "RUNS", tmp_path)
+def test_any_problem_set_is_counted_and_written(profile, tmp_path, capsys):
     out = tmp_path / "table.csv"
-    frame = evaluate_sets("nano", profile, ["world/arithmetic"], None, 0, out)
+    subject = Subject(Run(tmp_path / "base-seed0"), profile, BASE)
+    frame = evaluate_sets(subject, ["world/arithmetic"], out=out)
     assert frame["set"].tolist() == ["world/arithmetic"] * 2
     assert "world/arithmetic, arithmetic: 0." in capsys.readouterr().out
     assert len(out.read_text().splitlines()) == 3
@@ -86,3 +87,19 @@ def test_steps_are_those_whose_weights_were_kept_and_more_samples_go_to_the_arms
     sampled = {arm: Subject(Run(tmp_path), more, arm).samples(4) for arm in ("selfplay", "frozen")}
     assert sampled == {"selfplay": 99, "frozen": 4}
     assert Subject(Run(tmp_path), more, "selfplay").samples(2) == 4
+
+
+def test_a_target_is_a_finished_run_with_its_own_settings_or_a_model_with_those_of_a_profile(profile, tmp_path):
+    few = {"evaluation.samples": 2}
+    assert subject_of("nano", None, few, 3).run.folder.parts[-3:] == ("laptop", "nano", "base-seed3")
+    assert subject_of("someone/model", None, few).profile.name == "gpu"
+    settings = override(profile, {"train.steps": 2}).model_dump(mode="json")
+    write_json(tmp_path / "run.json", {"arm": "half", "seed": 4, "settings": settings})
+    with pytest.raises(UserError):
+        subject_of(tmp_path, None, few)
+    write_json(tmp_path / "done.json", {})
+    (tmp_path / "adapter").mkdir()
+    found = subject_of(tmp_path, None, few)
+    assert (found.arm, found.seed, found.last, found.profile.evaluation.samples) == ("half", 4, 2, 2)
+    with pytest.raises(UserError):
+        subject_of(tmp_path, "laptop", few)
