@@ -9,7 +9,6 @@ over problems (``azr.metrics.stats``).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -51,53 +50,39 @@ def pass_at_k(num_samples: ArrayLike, num_correct: ArrayLike, k: int) -> np.ndar
     return 1 - miss
 
 
-@dataclass(frozen=True)
-class Crossing:
-    """Whether a difference of two pass@k curves falls from above 0 to below it, and where."""
-
-    k: float
-    """k* at which the mean difference first falls below 0; NaN where it does not."""
-    low: float
-    """The k at which the lower end of the difference's interval does."""
-    high: float
-    """Likewise the upper end; infinite where it stays above 0."""
-    p: float
-    """The larger of the one-sided p of a gain at the smallest k and of a loss at the largest."""
-    crosses: bool
-    """Whether both tests are passed at 5 %."""
-
-
-def crossing(rows: pd.DataFrame) -> Crossing:
-    """Test for a crossing as an intersection of two claims: a gain at the smallest k and a loss at the largest.
+def crossing(rows: pd.DataFrame) -> tuple[Interval, float]:
+    """Where a difference of two pass@k curves falls from above 0 to below it, and a test that it does.
 
     Args:
         rows: paired differences of one pair of methods, one row a k: k, estimate, low, high, se, df.
 
     Returns:
-        Crossing. Between the ks, differences and ends of intervals are taken as linear in log k. low to high are the
-        k at which the difference is not told from 0, so an interval of k* with the coverage of the rows' intervals.
+        k* at which the mean difference first falls below 0, NaN where it does not, and p of a crossing as the
+        intersection of two claims: the larger of the one-sided p of a gain at the smallest k and of a loss at the
+        largest. Between the ks, differences and ends of their intervals are taken as linear in log k. The interval of
+        k* holds the k at which the difference is not told from 0, so it has the coverage of the rows' intervals; it may
+        begin at the smallest k, and end at infinity.
 
     >>> import pandas as pd
     >>> rows = [(1, 0.1, 0.05, 0.15, 0.025, 50.0), (64, -0.1, -0.15, -0.05, 0.025, 50.0)]
-    >>> found = crossing(pd.DataFrame(rows, columns=["k", "estimate", "low", "high", "se", "df"]))
-    >>> round(found.k, 1), round(found.low, 1), round(found.high, 1), found.p < 0.05
+    >>> k, p = crossing(pd.DataFrame(rows, columns=["k", "estimate", "low", "high", "se", "df"]))
+    >>> round(k.estimate, 1), round(k.low, 1), round(k.high, 1), p < 0.05
     (8.0, 2.8, 22.6, True)
     """
     rows = rows.sort_values("k")
-    gain, loss = Interval.of(rows.iloc[0]), Interval.of(rows.iloc[-1])
-    p = max(gain.p_value(side="greater"), loss.p_value(side="less"))
-    ks = rows["k"].to_numpy(float)
-    k, low, high = (_first_fall(ks, rows[name].to_numpy()) for name in ("estimate", "low", "high"))
-    low, high = ks[0] if np.isnan(low) else low, np.inf if np.isnan(high) else high
-    return Crossing(k, *((np.nan, np.nan) if np.isnan(k) else (low, high)), p, p <= 0.05)
+    p = max(Interval.of(rows.iloc[0]).p_value(side="greater"), Interval.of(rows.iloc[-1]).p_value(side="less"))
+    k, low, high = (
+        _first_fall(rows["k"].to_numpy(float), rows[name].to_numpy()) for name in ("estimate", "low", "high")
+    )
+    if not np.isnan(k):
+        low, high = rows["k"].min() if np.isnan(low) else low, np.inf if np.isnan(high) else high
+    return Interval(k, low, high, np.nan), p
 
 
 def _first_fall(ks: np.ndarray, values: np.ndarray) -> float:
     """Where values, linear in log k, first fall from above 0 to below it; NaN where they do not."""
-    was_above = np.maximum.accumulate(values > 0)
-    below = np.flatnonzero(was_above & (values < 0))
+    below = np.flatnonzero(np.maximum.accumulate(values > 0) & (values < 0))
     if not below.size:
         return float("nan")
     i = below[0]
-    ends = np.log(ks[[i - 1, i]])
-    return float(np.exp(np.interp(0, [values[i], max(values[i - 1], 0.0)], ends[::-1])))
+    return float(np.exp(np.interp(0, [values[i], max(values[i - 1], 0.0)], np.log(ks[[i, i - 1]]))))

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike
 from azr.metrics.stats import Interval, crossed_interval
 
 RANGE = (0.1, 0.9)
+"""Where the base's p is fitted."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Sharpening:
     """Problems in the range, mean over the base's measurements."""
 
 
-def sharpening(base: ArrayLike, trained: ArrayLike, samples: int) -> Sharpening:
+def sharpening(base: ArrayLike, trained: ArrayLike, samples: int, within: tuple[float, float] = RANGE) -> Sharpening:
     """Fit logit p' = a + b logit p, with the noise of both taken into account.
 
     Args:
@@ -38,9 +39,10 @@ def sharpening(base: ArrayLike, trained: ArrayLike, samples: int) -> Sharpening:
         trained: [S, M], p' of the same problems, one row a training seed.
         samples: n behind each p; where p is a mean of scored probabilities, still the number of traces. p enters as
             log((n p + 1/2) / (n (1 - p) + 1/2)), whose bias falls with 1 / n^2 where n p and n (1 - p) are above 2.
+        within: the p of the problems that are used.
 
     Returns:
-        Sharpening, with intervals over seeds and problems. Problems whose p lies in ``RANGE`` are used.
+        Sharpening, with intervals over seeds and problems.
 
     Noise in p alone would pull the slope of ordinary least squares towards 0 and make any training look as if it
     widened. So one measurement of the base chooses the problems and is the instrument for the mean of the others
@@ -53,9 +55,9 @@ def sharpening(base: ArrayLike, trained: ArrayLike, samples: int) -> Sharpening:
         raise ValueError(f"base and trained have shapes {p.shape} and {q.shape}; base needs two rows, both one M.")
     x, y = (np.log((samples * v + 0.5) / (samples * (1 - v) + 0.5)) for v in (p, q))
     slopes, intercepts = np.zeros_like(y), np.zeros_like(y)
-    chosen = (p >= RANGE[0]) & (p <= RANGE[1])
+    chosen = (p >= within[0]) & (p <= within[1])
     if chosen.sum(axis=1).min() < 3:
-        raise ValueError(f"Fewer than three problems have a p in {RANGE} on each measurement of the base.")
+        raise ValueError(f"Fewer than three problems have a p in {within} on each measurement of the base.")
     for instrument, rows in zip(x, chosen, strict=True):
         others = (x.sum(axis=0) - instrument) / (len(x) - 1)
         z = np.where(rows, instrument - instrument[rows].mean(), 0.0)

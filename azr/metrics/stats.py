@@ -245,18 +245,16 @@ def spearman(x: ArrayLike, y: ArrayLike, within: ArrayLike | None = None) -> flo
     >>> spearman([1, 2, 3, 4], [1, 8, 9, 100])
     1.0
     """
-    from scipy.stats import rankdata
+    import pandas as pd
 
-    table = np.column_stack([x, y]).astype(float)
-    if np.isnan(table).any():
+    table = pd.DataFrame({"x": x, "y": y}, dtype=float)
+    if table.isna().any(axis=None):
         raise ValueError("x or y holds NaN; leave out the observations that were not measured.")
     labels = np.zeros(len(table)) if within is None else np.asarray(within)
-    for label in np.unique(labels):
-        rows = np.flatnonzero(labels == label)
-        table[rows] = (rankdata(table[rows], axis=0) - (len(rows) + 1) / 2) / len(rows)
-    products = table.T @ table
-    scale = np.sqrt(products[0, 0] * products[1, 1])
-    return float(np.clip(products[0, 1] / scale, -1, 1)) if scale > 0 else float("nan")
+    groups = table.groupby(labels)
+    size = groups["x"].transform("size")
+    ranks = groups.rank().sub((size + 1) / 2, axis=0).div(size, axis=0)
+    return float(ranks["x"].corr(ranks["y"]))
 
 
 def _table(values: ArrayLike) -> np.ndarray:
