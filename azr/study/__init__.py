@@ -2,6 +2,7 @@
 
     study = open_study("smoke")
     study.ensure(["selfplay"])                   # says what is missing and how long it takes; then trains it
+    study.show("fig03_selfplay")                 # draws, saves and displays a figure, and reads it in sentences
     study.frames["test"]                         # tidy frames of all that is there
     study.reference                              # the same of the reference study, which ships
 
@@ -15,9 +16,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from azr.config import Profile, StudyModel, load_profile, profile_of
+from azr.arms import BASE
+from azr.config import Profile, StudyModel, load_profile, override
+from azr.errors import UserError
 from azr.progress import duration
 from azr.runs import ROOT, RUNS
 from azr.study.collect import Frames, collect, load_frames
@@ -30,6 +33,14 @@ if TYPE_CHECKING:
 
 DATA = ROOT / "figures" / "data"
 """The reference study's measurements."""
+CHECK = "smoke"
+"""The profile whose numbers only show that everything runs."""
+
+
+def said(number: Any, form: str = "+.3f") -> str:
+    """A number with its 95 % interval, where it has one: an ``Interval``, or a row of a table; "" for NaN."""
+    text, *ends = (f"{value:{form}}" for value in (number.estimate, number.low, number.high))
+    return "" if "nan" in text else text if "nan" in ends[0] else f"{text} [{', '.join(ends)}]"
 
 
 @dataclass
@@ -76,6 +87,54 @@ class Study:
         """The same of the reference study; None while it does not ship."""
         return load_frames(DATA) if (DATA / "record.json").exists() else None
 
+    def frames_of(self, figure: str) -> Frames:
+        """What a figure is drawn from: this study's frames, or the reference's while none of its arms is here."""
+        from azr.figures.catalogue import FIGURES
+
+        arms = set(FIGURES[figure].methods or ["selfplay"])
+        here = set().union(*(self.frames[name]["method"] for name in FIGURES[figure].needs if name in self.frames))
+        own = here & (arms - {BASE} or arms)
+        return self.frames if own or self.reference is None else self.reference
+
+    @cached_property
+    def claims(self) -> pd.DataFrame:
+        """The claims with their verdicts, of the frames that figure 9 is drawn from."""
+        from azr.study.claims import claims_table
+
+        return claims_table(self.frames_of("fig09_claims"), verdicts=self.profile.name != CHECK)
+
+    def show(self, name: str) -> pd.DataFrame:
+        """Draw a figure over the reference study's, save and display it, and print what it says.
+
+        Returns the frame that it shows, empty where too little is there to draw it.
+        """
+        import pandas as pd
+        from IPython.display import display
+
+        from azr.figures.catalogue import draw
+        from azr.study.claims import claims_table
+        from azr.study.readings import findings, readings
+
+        frames, behind = self.frames_of(name), self.reference
+        words = readings(name, frames)
+        if behind is frames or self.profile.name == "reference":
+            behind = None
+        if name == "fig09_claims":
+            frames, words = {"claims": self.claims}, [findings(self.claims)]
+            behind = {"claims": claims_table(behind)} if behind else None
+        try:
+            figure, frame = draw(name, frames, behind)
+        except UserError as error:
+            print(error)
+            return pd.DataFrame()
+        if self.profile.name == CHECK:
+            words.append("A check of the pipeline, not a result.")
+            figure.text(0.5, 0.5, words[-1], size=18, rotation=20, alpha=0.35, ha="center")
+        self.save(figure, name, frame)
+        display(figure)
+        print("\n".join(words))
+        return frame
+
     def save(self, figure: Figure, name: str, frame: pd.DataFrame) -> None:
         """Write a figure as PNG and PDF with the CSV it was drawn from."""
         from azr.figures.style import save
@@ -109,9 +168,7 @@ def open_study(
     settings = load_profile(profile) if isinstance(profile, str) else profile
     if model:
         own = [one for one in settings.models if one.name == model] or [StudyModel(name=model)]
-        settings = profile_of(
-            settings.model_dump() | {"models": own, "model": settings.model.model_dump() | {"name": model}}
-        )
+        settings = override(settings, {"models": own, "model.name": model})
     folder = Path(runs) if runs else RUNS
     figures = os.environ.get("AZR_FIGURES") or folder / settings.name / "figures"
     return Study(settings, folder, Path(figures), None if seed is None else (seed,), jobs)

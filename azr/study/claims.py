@@ -36,8 +36,6 @@ QUARTER = 0.25
 SELFPLAY = "selfplay"
 NUMBERS = ("estimate", "low", "high", "side_low", "side_high", "base", "base_low", "base_high")
 """Columns of the table of claims: an interval, the claim's side, and what the untrained base gets."""
-METHODS = (BASE, SELFPLAY, "frozen", "half", curriculum.NULL, "sft-full", "rlvr-full", "selfplay-full")
-"""What claims are about."""
 
 
 class NotMeasuredError(Exception):
@@ -198,10 +196,10 @@ def _rows_of(claim: Claim, tables: Tables, placebo: Tables) -> list[dict[str, An
 
 def _passed(test: pd.DataFrame) -> pd.DataFrame:
     """K is half the samples that both self-play and the base have after training: 128 of 256."""
-    main = at_end(test[test["method"].isin([SELFPLAY, BASE])])
-    large = f"pass@{passk.powers_to(main['n'].min() // 2)[-1]}"
-    table = accuracy.contrasts(main, [BASE], ["pass@1", large])
-    return table.assign(quantity=table["quantity"].replace(large, "pass@K"))
+    ends = at_end(test)
+    main = ends[ends["method"].isin([SELFPLAY, BASE])]
+    large = accuracy.contrasts(main, [BASE], [f"pass@{passk.powers_to(main['n'].min() // 2)[-1]}"])
+    return pd.concat([accuracy.contrasts(ends, [BASE, "rlvr"]), large.assign(quantity="pass@K")], ignore_index=True)
 
 
 def _trends(solved: pd.DataFrame) -> pd.DataFrame:
@@ -212,7 +210,8 @@ def _trends(solved: pd.DataFrame) -> pd.DataFrame:
 
 def _entropies(prompts: pd.DataFrame) -> pd.DataFrame:
     last = at_end(prompts)
-    return pd.concat([entropy.changes(last), entropy.contrasts(last, SELFPLAY)], ignore_index=True)
+    against = differences(entropy.prompt_scores(last), SELFPLAY, ["quantity"])
+    return pd.concat([entropy.over_steps(last), against], ignore_index=True)
 
 
 def _residuals(tensors: pd.DataFrame) -> pd.DataFrame:
@@ -242,7 +241,7 @@ class Tables(Frames):
             name, _, table = SOURCES[source]
             if name not in frames or frames[name].empty:
                 raise NotMeasuredError(name)
-            return table(frames[name][frames[name]["method"].isin(METHODS)])
+            return table(frames[name])
 
         super().__init__(list(SOURCES), read)
 

@@ -13,13 +13,13 @@ from pathlib import Path
 import pandas as pd
 
 from azr.runs import ROOT
-from azr.study import DATA
-from azr.study.claims import CONTRADICTED, NOT_INFORMATIVE, NOT_TESTED, SUPPORTED, UNDECIDED, claims_table
+from azr.study import DATA, said
+from azr.study.claims import claims_table
 from azr.study.collect import load_frames
+from azr.study.readings import findings
 
 START, END = "<!-- results: written by python -m azr.study.readme -->", "<!-- end of results -->"
 NONE_YET = "The reference study has not run yet; `./run_all.sh` makes a small one of your own."
-LEVEL = 0.05
 
 
 def markdown(frame: pd.DataFrame) -> str:
@@ -28,35 +28,10 @@ def markdown(frame: pd.DataFrame) -> str:
     return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
 
 
-def interval(row: pd.Series) -> str:
-    """An estimate with its interval."""
-    return f"{row['estimate']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]"
-
-
-def findings(claims: pd.DataFrame) -> str:
-    """In a few lines for each model: what self-play gained, and what became of the claims."""
-    lines = []
-    for model, rows in claims.groupby("model", sort=False):
-        own = rows.drop_duplicates("id").set_index("id")
-        small, large = own.loc["C1"], own.loc["C2"]
-        lines.append(
-            f"- **{model}** ({small['seeds']} training seeds, {small['problems']} test problems): self-play gained "
-            f"{interval(small)} in pass@1 over its base, and {interval(large)} in pass@K, K half the samples."
-        )
-        confirmatory = own[own["confirmatory"]]
-        counts = confirmatory["verdict"].value_counts()
-        order = (SUPPORTED, CONTRADICTED, UNDECIDED, NOT_INFORMATIVE, NOT_TESTED)
-        said = ", ".join(f"{counts[verdict]} {verdict}" for verdict in order if verdict in counts)
-        standing = int(((confirmatory["verdict"] == SUPPORTED) & (confirmatory["p_holm"] <= LEVEL)).sum())
-        holm = f"; {standing} of the supported stand after Holm's adjustment" if own["p_holm"].notna().any() else ""
-        lines.append(f"  Of {len(confirmatory)} claims: {said}{holm}.")
-    return "\n".join(lines)
-
-
 def claims_block(claims: pd.DataFrame) -> str:
     """One row a confirmatory claim, one column a model."""
     claims = claims[claims["confirmatory"]]
-    cells = claims.assign(number=[interval(row) if row["seeds"] else "" for _, row in claims.iterrows()])
+    cells = claims.assign(number=[said(row) for _, row in claims.iterrows()])
     joined = cells.groupby(["model", "id"], sort=False).agg(verdict=("verdict", "first"), number=("number", "; ".join))
     table = claims.drop_duplicates("id")[["id", "paper"]].rename(columns={"id": "claim", "paper": "the paper says"})
     for model in claims["model"].unique():

@@ -20,7 +20,8 @@ from azr.study.claims import (
     find,
     with_base_in_place,
 )
-from azr.study.readme import NONE_YET, START, claims_block, findings, markdown, write_readme
+from azr.study.readings import READINGS, findings, readings
+from azr.study.readme import NONE_YET, START, claims_block, markdown, write_readme
 
 ABOVE, BELOW = Contrast("test", "pass@1", ">"), Contrast("test", "pass@1", "<")
 
@@ -170,3 +171,13 @@ def test_a_readme_without_a_reference_study_says_so_and_keeps_its_other_words(tm
     write_readme(tmp_path, tmp_path / "nowhere")
     text = (tmp_path / "README.md").read_text()
     assert text == f"# azr\n\n{START}\n{NONE_YET}\n<!-- end of results -->\n\n## More\n"
+
+
+def test_figures_are_read_in_sentences_with_the_claims_own_numbers(study, table):
+    gain = table.set_index("id").loc["C1"]
+    (small, large) = readings("fig04_passk", study)
+    assert f"{gain['estimate']:+.3f} [{gain['low']:+.3f}, {gain['high']:+.3f}], above 0" in small
+    assert "pass@K" in large
+    for name, contrasts in READINGS.items():
+        assert len(readings(name, study)) == len(contrasts), name
+    assert readings("fig04_leash", {"test": study["test"].query("method != 'selfplay'")}) == []
