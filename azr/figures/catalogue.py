@@ -55,7 +55,7 @@ FIGURES: Mapping[str, Drawn] = {
     "fig04_passk": Drawn(fig04_passk.plot, passk.curves, ("test",), _MAIN),
     "fig04_leash": Drawn(fig04_leash.plot, passk.leash, ("test",), _MAIN),
     "fig05_curriculum": Drawn(fig05_curriculum.plot, curriculum.curriculum, ("curriculum",), _VARIANTS),
-    "fig06_entropy": Drawn(fig06_entropy.plot, entropy.changes, ("entropy",), (*_MAIN, "frozen", "half")),
+    "fig06_entropy": Drawn(fig06_entropy.plot, entropy.over_steps, ("entropy",), (*_MAIN, "frozen", "half")),
     "fig07_sparsity": Drawn(fig07_sparsity.plot, sparsity.runs, ("sparsity",), _MAIN),
     "fig08_arms": Drawn(fig08_arms.plot, accuracy.contrasts, ("validation",), _VARIANTS),
     "fig08_rewards": Drawn(fig08_rewards.plot, rewards.solve_rates, ("proposals",), ("selfplay", "half")),

@@ -1,4 +1,4 @@
-"""Does entropy collapse, in which role, and does a frozen proposer slow it? From ``azr.tables.entropy.changes``."""
+"""Does entropy collapse, in which role, and does a frozen proposer slow it? From ``azr.tables.entropy.over_steps``."""
 
 from __future__ import annotations
 

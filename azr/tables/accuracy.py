@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from azr.metrics import minimum_detectable_difference, ratio_interval
-from azr.tables.compare import ALL, BASE, at_end, differences, from_start, interval_of, means, pairs, score, with_all
+from azr.tables.compare import ALL, BASE, at_end, changes, differences, means, pairs, score, with_all
 
 PASS_1, GREEDY = "pass@1", "greedy"
 
@@ -35,13 +35,9 @@ def over_steps(test: pd.DataFrame) -> pd.DataFrame:
     """pass@1 and greedy accuracy minus the base's at every measured step, for each group and the task types together.
 
     Returns:
-        model, method, step, group, quantity, base (the base's own mean, seed 0), estimate, low, high, se, df, seeds,
-        problems. At step 0 every arm is the base: its difference is 0.
+        The columns of ``azr.tables.compare.changes``, by group and quantity.
     """
-    rows = []
-    for at, own, control in pairs(_scores(test, (PASS_1, GREEDY)), by=["group", "quantity"]):
-        rows.append(at | {"base": control.to_numpy().mean()} | interval_of(own - control))
-    return from_start(pd.DataFrame(rows), ["group", "quantity"]) if rows else pd.DataFrame()
+    return changes(_scores(test, (PASS_1, GREEDY)), by=["group", "quantity"])
 
 
 def contrasts(

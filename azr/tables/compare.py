@@ -16,7 +16,7 @@ from pathlib import Path
 import pandas as pd
 
 from azr.errors import UserError
-from azr.metrics import crossed_interval, pass_at_k, t_interval
+from azr.metrics import crossed_interval, pass_at_k, ratio_interval, t_interval
 from azr.runs import Run
 from azr.tasks import TaskType
 
@@ -139,11 +139,24 @@ def interval_of(values: pd.DataFrame) -> dict[str, float]:
     return vars(interval) | {"seeds": len(values), "problems": problems}
 
 
-def from_start(frame: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
-    """Differences from the base with a row of zeros at step 0, where every arm is the base."""
+def changes(scores: pd.DataFrame, by: Sequence[str] = ()) -> pd.DataFrame:
+    """Every method minus the base, paired, at each measured step, and as a share of the base; 0 at step 0.
+
+    Returns:
+        model, method, step, ``by``, reference, start (the base's own mean, seed 0), estimate, low, high, se, df, seeds,
+        problems, and the share: relative, relative_low, relative_high, relative_se, relative_df. Rows of method "base"
+        are what an untrained model gets; at step 0 every arm is the base. Empty where nothing is paired.
+    """
+    rows = []
+    for at, own, control in pairs(scores, by=by):
+        share = ratio_interval(own - control, control)
+        relative = {f"relative_{name}": getattr(share, name) for name in ("low", "high", "se", "df")}
+        about = {"reference": BASE, "start": control.to_numpy().mean(), "relative": share.estimate}
+        rows.append(at | about | interval_of(own - control) | relative)
+    frame = pd.DataFrame(rows, columns=None if rows else ["method", "step"])
     arms = frame[(frame["method"] != BASE) & (frame["step"] > 0)]
-    changes = [name for name in frame if name in ("step", "estimate", "low", "high", "se") or "relative" in name]
-    start = arms.drop_duplicates(["model", "method", *by]).assign(**dict.fromkeys(changes, 0))
+    moved = [name for name in frame if name in ("step", "estimate", "low", "high", "se") or "relative" in name]
+    start = arms.drop_duplicates(["model", "method", *by]).assign(**dict.fromkeys(moved, 0)) if rows else arms
     return pd.concat([frame[frame["method"] == BASE], start, arms], ignore_index=True)
 
 
@@ -167,22 +180,20 @@ def compare_counts(first: pd.DataFrame, second: pd.DataFrame, ks: Sequence[int] 
         set, group, k, problems, first, second, difference, low, high (95 %, over problems). Raises UserError where the
         two have no problem in common, or fewer than k samples of one.
     """
-    on = ["set", "group", "problem"]
-    both = first.merge(second, on=on, suffixes=("_first", "_second"))
+    both = first.merge(second, on=["set", "group", "problem"], suffixes=("_first", "_second"))
     if both.empty:
         raise UserError("The two were measured on different problems: evaluate both on the same set.")
+    least = int(both[["n_first", "n_second"]].min(axis=None))
+    if max(ks, default=1) > least:
+        raise UserError(f"pass@{max(ks)} needs that many samples a problem, and one has {least}: ask for a smaller k.")
     rows = []
-    for (name, group), own in both.groupby(["set", "group"], sort=False):
-        least = int(own[["n_first", "n_second"]].min(axis=None))
-        for k in ks or sorted({1, max(least // 2, 1)}):
-            if k > least:
-                raise UserError(f"pass@{k} needs {k} samples a problem, and {name} has {least}: ask for a smaller k.")
-            one, other = (pass_at_k(own[f"n_{side}"], own[f"c_{side}"], k) for side in ("first", "second"))
-            found = t_interval(other - one)
-            numbers = (one.mean(), other.mean(), found.estimate, found.low, found.high)
-            rows.append((name, group, k, len(own), *numbers))
-    names = ["set", "group", "k", "problems", "first", "second", "difference", "low", "high"]
-    return pd.DataFrame(rows, columns=names)
+    for k in ks or sorted({1, max(least // 2, 1)}):
+        one, other = (pass_at_k(both[f"n_{side}"], both[f"c_{side}"], k) for side in ("first", "second"))
+        for (name, group), own in both.assign(first=one, second=other).groupby(["set", "group"], sort=False):
+            found = t_interval(own["second"] - own["first"])
+            about = {"set": name, "group": group, "k": k, "problems": len(own)} | dict(own[["first", "second"]].mean())
+            rows.append(about | {"difference": found.estimate, "low": found.low, "high": found.high})
+    return pd.DataFrame(rows)
 
 
 def _keys(scores: pd.DataFrame, by: Sequence[str]) -> list[str]:

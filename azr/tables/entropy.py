@@ -1,7 +1,7 @@
 """RQ3: entropy on fixed prompts, by role, against training steps.
 
-    changes(frames["entropy"])                    # what fig06_entropy draws; C7 to C9, E3
-    contrasts(frames["entropy"])                  # C10, C14
+    over_steps(frames["entropy"])                                            # what fig06_entropy draws; C7 to C9, E3
+    differences(prompt_scores(frames["entropy"]), "selfplay", ["quantity"])  # C10, C14
 
 On fixed prompts a change of entropy is the policy's; on the moving batch of training it mixes the policy with the
 tasks. Per token: the sum of entropies over the sum of tokens of the responses to all prompts of a role. Left out: the
@@ -12,8 +12,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from azr.metrics import ratio_interval
-from azr.tables.compare import BASE, combined, differences, from_start, interval_of, means, pairs
+from azr.tables.compare import changes, combined
 
 SOLVER, PROPOSER, GAP, ANSWERS = "solver", "proposer", "gap", "answers"
 """Nats a token of either role, proposer minus solver, and nats an answer of the solver."""
@@ -43,28 +42,6 @@ def prompt_scores(entropy: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True).dropna(subset="value").rename(columns={"group": "quantity"})
 
 
-def levels(entropy: pd.DataFrame) -> pd.DataFrame:
-    """Entropy of every method at each step: the columns of ``azr.tables.compare.means``, by quantity."""
-    return means(prompt_scores(entropy), by=["quantity"])
-
-
-def changes(entropy: pd.DataFrame) -> pd.DataFrame:
-    """Every method minus the base on the same prompts, at each measured step; no change at step 0.
-
-    Returns:
-        model, method, step, quantity, reference, estimate, low, high, se, df, seeds, problems (prompts), start (the
-        base's value) and the change as a share of it: relative, relative_low, relative_high, relative_se, relative_df.
-        Rows of method "base" are what an untrained model gets.
-    """
-    rows = []
-    for at, own, control in pairs(prompt_scores(entropy), by=["quantity"]):
-        share = ratio_interval(own - control, control)
-        relative = {f"relative_{name}": getattr(share, name) for name in ("low", "high", "se", "df")}
-        about = {"reference": BASE, "start": control.to_numpy().mean(), "relative": share.estimate}
-        rows.append(at | about | interval_of(own - control) | relative)
-    return from_start(pd.DataFrame(rows), ["quantity"]) if rows else pd.DataFrame()
-
-
-def contrasts(entropy: pd.DataFrame, reference: str = "selfplay") -> pd.DataFrame:
-    """Every arm minus ``reference`` at the same step, by quantity: ``azr.tables.compare.differences``."""
-    return differences(prompt_scores(entropy), reference, by=["quantity"])
+def over_steps(entropy: pd.DataFrame) -> pd.DataFrame:
+    """Every method minus the base on the same prompts: the columns of ``azr.tables.compare.changes``, by quantity."""
+    return changes(prompt_scores(entropy), by=["quantity"])

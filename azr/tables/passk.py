@@ -13,6 +13,7 @@ from __future__ import annotations
 import pandas as pd
 
 from azr.metrics import crossing, sharpening
+from azr.metrics.sharpening import RANGE
 from azr.tables.compare import ALL, BASE, CODE, at_end, differences, means, score, with_all
 
 
@@ -45,22 +46,21 @@ def curves(test: pd.DataFrame) -> pd.DataFrame:
 
 
 def crossings(frame: pd.DataFrame) -> pd.DataFrame:
-    """C3: whether a method's curve starts above the reference's and ends below it, and where they cross.
+    """C3: where a method's curve falls below the base's, with the p of its starting above and ending below.
 
     Args:
         frame: from ``curves``.
 
     Returns:
-        One row a model, method and group: model, method, group, largest_k, k_star, low, high (NaN where the curves do
-        not cross), p (larger of the two one-sided), crosses.
+        One row a model, method and group: model, method, group, k_star, low, high (NaN where the curves do not cross),
+        p (``azr.metrics.crossing``), largest_k.
     """
     rows = []
-    of_differences = frame[frame["quantity"] == "difference"]
-    for (model, method, group), own in of_differences.groupby(["model", "method", "group"], sort=False):
-        if len(own) > 1:
-            about = {"model": model, "method": method, "group": group, "largest_k": own["k"].max()}
-            rows.append(about | vars(crossing(own)))
-    return pd.DataFrame(rows).rename(columns={"k": "k_star"})
+    of_differences = frame[(frame["quantity"] == "difference") & (frame["samples"] > 2)]
+    for key, own in of_differences.groupby(["model", "method", "group"], sort=False):
+        k_star, p = crossing(own)
+        rows.append((*key, k_star.estimate, k_star.low, k_star.high, p, own["k"].max()))
+    return pd.DataFrame(rows, columns=["model", "method", "group", "k_star", "low", "high", "p", "largest_k"])
 
 
 def support(test: pd.DataFrame) -> pd.DataFrame:
@@ -73,24 +73,26 @@ def support(test: pd.DataFrame) -> pd.DataFrame:
         model, method, group, samples, kept, lost, gained, neither, problems, seeds.
     """
     last = at_end(test).rename(columns={"n": "samples"})
-    is_control = (last["method"] == BASE) & (last["seed"] == 0)
+    control = last[(last["method"] == BASE) & (last["seed"] == 0)]
     on = ["model", "group", "problem", "samples"]
-    pair = last[~is_control].merge(last.loc[is_control, [*on, "c"]], on=on, suffixes=("", "_base"))
-    before, after = pair["c_base"] > 0, pair["c"] > 0
-    pair = pair.assign(kept=before & after, lost=before & ~after, gained=~before & after, neither=~(before | after))
-    pair = pd.concat([pair, pair[pair["group"].isin(CODE)].assign(group=ALL)]).assign(problems=1)
+    pair = last.drop(control.index).merge(control[[*on, "c"]], on=on, suffixes=("", "_base"))
+    names = {(True, True): "kept", (True, False): "lost", (False, True): "gained", (False, False): "neither"}
+    pair["fate"] = [names[fate] for fate in zip(pair["c_base"] > 0, pair["c"] > 0, strict=True)]
+    pair = pd.concat([pair, pair[pair["group"].isin(CODE)].assign(group=ALL)])
     groups = pair.groupby(["model", "method", "group", "samples"], sort=False)
+    counts = groups["fate"].value_counts().unstack().reindex(columns=[*names.values()]).fillna(0)
     seeds = groups["seed"].nunique()
-    counts = groups[["kept", "lost", "gained", "neither", "problems"]].sum()
-    return counts.div(seeds, axis=0).assign(seeds=seeds).reset_index()
+    counts = counts.assign(problems=counts.sum(axis=1)).div(seeds, axis=0).assign(seeds=seeds)
+    return counts.reset_index().rename_axis(columns=None)
 
 
-def leash(test: pd.DataFrame) -> pd.DataFrame:
+def leash(test: pd.DataFrame, within: tuple[float, float] = RANGE) -> pd.DataFrame:
     """Probability of a right answer after training against that before it, and the line through them, over task types.
 
     Args:
         test: with at least three seeds of the base: those after seed 0 are the side before training, since the trained
             models share seed 0's random numbers.
+        within: probabilities before training between which the line is fitted.
 
     Returns:
         model, method, quantity; rows ``point``: problem, before, after (means over seeds of the scored probability of
@@ -98,19 +100,22 @@ def leash(test: pd.DataFrame) -> pd.DataFrame:
         high, se, df, seeds, problems and intercept of logit after = intercept + slope logit before: a slope above 1
         sharpens. Seed 0 of the base is the method "base": what no training gives. Empty with fewer seeds.
     """
-    last = at_end(test)
-    last = last[last["group"].isin(CODE)]
+    last = at_end(test[test["group"].isin(CODE)])
     last = last.assign(value=last["p"].fillna(last["c"] / last["n"]), problem=last["group"] + "/" + last["problem"])
     is_other = (last["method"] == BASE) & (last["seed"] != 0)
-    others, frames = last[is_other], [pd.DataFrame(columns=["model", "method", "quantity"])]
-    for (model, method), rows in last[~is_other].groupby(["model", "method"], sort=False):
-        base = others[others["model"] == model]
-        before = base.pivot(index="seed", columns="problem", values="value")
-        if len(before) > 1:
-            after = rows.pivot(index="seed", columns="problem", values="value")[before.columns]
-            found = sharpening(before.to_numpy(), after.to_numpy(), int(min(rows["n"].min(), base["n"].min())))
-            points = pd.DataFrame({"before": before.mean(), "after": after.mean(), "quantity": "point"}).reset_index()
-            about = {"quantity": "slope", "intercept": found.intercept.estimate}
-            slope = vars(found.slope) | about | {"seeds": len(after), "problems": found.problems}
-            frames.append(pd.concat([points, pd.DataFrame([slope])]).assign(model=model, method=method))
+    frames = [pd.DataFrame(columns=["model", "method", "quantity"])]
+    for (model, method), own in last[~is_other].groupby(["model", "method"], sort=False):
+        base = last[is_other & (last["model"] == model)]
+        before, after = (rows.pivot(index="seed", columns="problem", values="value") for rows in (base, own))
+        if len(before) < 2:
+            continue
+        samples = int(min(own["n"].min(), base["n"].min()))
+        found = sharpening(before.to_numpy(), after[before.columns].to_numpy(), samples, within)
+        slope = vars(found.slope) | {"intercept": found.intercept.estimate, "seeds": len(after)}
+        points = pd.DataFrame({"before": before.mean(), "after": after.mean()}).reset_index()
+        parts = [
+            points.assign(quantity="point"),
+            pd.DataFrame([slope]).assign(quantity="slope", problems=found.problems),
+        ]
+        frames += [part.assign(model=model, method=method) for part in parts]
     return pd.concat(frames, ignore_index=True)

@@ -27,23 +27,18 @@ def selfplay(log: pd.DataFrame, proposals: pd.DataFrame) -> pd.DataFrame:
     Returns:
         model, method, step (middle of a window), role, quantity, name, estimate, low, high (over seeds), se, df, seeds,
         problems. Quantities ``reward`` and ``length`` are means over task types, by role; ``fate`` is the share of
-        valid proposals, ``solved`` that of each class of solve rates (``name``, in ``SOLVED``) among them.
+        valid proposals, ``solved`` that of each class of solve rates (``name``, in ``SOLVED``) among them. Elsewhere
+        role and name are "".
     """
     log = log[(log["method"] == METHOD) & log["quantity"].isin(["reward", "length"])]
-    width = max(1, int(log["step"].max()) // 10)
-    log = log.assign(role=log["group"].str.split("/").str[1], step=_window(log["step"], width))
-    logged = log.groupby([*_RUN, "role", "quantity"], sort=False)["value"].mean().reset_index()
     own = proposals[proposals["method"] == METHOD]
-    own = own.assign(step=_window(own["step"], width), value=(own["fate"] == "valid").astype(float), quantity="fate")
-    edges = [-1, *SOLVED.values()]
-    classes = pd.cut(own["solve_rate"].where(own["fate"] == "valid"), edges, labels=list(SOLVED)).astype(object)
-    runs = own.assign(name=classes).groupby(_RUN, sort=False)["name"]
-    solved = runs.value_counts(normalize=True).unstack(fill_value=0.0).stack().rename("value").reset_index()
-    fates = own.groupby([*_RUN, "quantity"], sort=False)["value"].mean().reset_index()
-    parts = [means(logged, by=["role", "quantity"]), means(fates, by=["quantity"])]
-    return pd.concat([*parts, means(solved, by=["name"]).assign(quantity="solved")], ignore_index=True)
-
-
-def _window(step: pd.Series, width: int) -> pd.Series:
-    """The middle of the window of ``width`` steps in which a step, from 1 on, lies."""
-    return (step - 1) // width * width + (width + 1) / 2
+    valid = own[own["fate"] == "valid"]
+    classes = pd.cut(valid["solve_rate"], [-1, *SOLVED.values()], labels=list(SOLVED))
+    parts = [log.assign(role=log["group"].str.split("/").str[1])]
+    parts += [own.assign(quantity="fate", value=own["fate"] == "valid")]
+    parts += [valid.assign(quantity="solved", name=name, value=classes == name) for name in SOLVED]
+    frame = pd.concat(parts).fillna({"role": "", "name": ""}).astype({"value": float})
+    width = max(1, int(log["step"].max()) // 10)
+    windows = frame.assign(step=(frame["step"] - 1) // width * width + (width + 1) / 2)
+    by = ["role", "quantity", "name"]
+    return means(windows.groupby([*_RUN, *by], sort=False)["value"].mean().reset_index(), by)
