@@ -16,7 +16,6 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Event
 
 from azr.arms import ARMS
 from azr.errors import FailedError, UserError
@@ -32,11 +31,6 @@ REFERENCE = "reference"
 
 class NotebookError(FailedError):
     """A notebook stopped; the message names it, its cell and the error in a few lines."""
-
-
-def available_notebooks(folder: Path) -> dict[str, Path]:
-    """Number ("04") to path of every ``NN_name.ipynb`` in ``folder``, in order."""
-    return {path.name[:2]: path for path in sorted(folder.glob("[0-9][0-9]_*.ipynb"))}
 
 
 def choose(only: str | None, available: Mapping[str, Path]) -> list[Path]:
@@ -63,7 +57,7 @@ def run_notebooks(
     """
     from azr.study.report import write_report
 
-    chosen = choose(only, available_notebooks(notebooks))
+    chosen = choose(only, {path.name[:2]: path for path in sorted(notebooks.glob("[0-9][0-9]_*.ipynb"))})
     folder, began = runs / profile, time.monotonic()
     if fresh and folder.exists():
         folder.rename(folder.with_name(f"{profile}.old-{time.strftime('%Y%m%d-%H%M%S')}"))
@@ -74,28 +68,24 @@ def run_notebooks(
         os.environ |= {"AZR_FIGURES": str(figures), "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
         os.environ.pop("MPLBACKEND", None)
         study = open_study(profile, jobs=jobs, runs=runs)
+        threads = str(study.profile.threads)  # of each kernel: those that run side by side would fight for cores
+        os.environ |= {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
         if only is None:
             study.ensure(list(ARMS))
         side_by_side = 1 if only else jobs or default_side_by_side(study.profile)
         known = {"profile": profile, "jobs": jobs, "runs": str(runs)}
-        stopped = Event()
+        failed = []
 
         def run_one(path: Path) -> None:
-            if stopped.is_set():
-                return
-            try:
-                execute(path, folder / "notebooks" / path.name, known, echoed=side_by_side == 1)
-            except BaseException:
-                stopped.set()
-                raise
-            print(f"{path.stem} is done ({duration(time.monotonic() - began)})", flush=True)
+            if not failed:  # after the first that fails none begins
+                try:
+                    execute(path, folder / "notebooks" / path.name, known, echoed=side_by_side == 1)
+                except BaseException:
+                    failed.append(path)
+                    raise
 
         with ThreadPoolExecutor(side_by_side) as pool:
-            try:
-                list(pool.map(run_one, chosen))
-            except BaseException:
-                stopped.set()
-                raise
+            list(pool.map(run_one, chosen))
     if figures == ROOT / "figures" and only is None:
         from azr.study.readme import write_readme
 
@@ -108,9 +98,10 @@ def run_notebooks(
 
 
 def execute(path: Path, copy: Path, known: Mapping[str, object], echoed: bool = True) -> None:
-    """Run one notebook with those of the ``known`` parameters that it has. Raises NotebookError."""
+    """Run one notebook with those of the ``known`` parameters that it has, and say so. Raises NotebookError."""
     import papermill
 
+    began = time.monotonic()
     copy.parent.mkdir(parents=True, exist_ok=True)
     has = papermill.inspect_notebook(path)
     parameters = {name: value for name, value in known.items() if name in has and value is not None}
@@ -122,8 +113,8 @@ def execute(path: Path, copy: Path, known: Mapping[str, object], echoed: bool = 
     except papermill.exceptions.PapermillExecutionError as error:
         first = error.source.strip().partition("\n")[0]
         problem = f"{error.ename}: {error.evalue}".strip()
-        raise NotebookError(
-            f"{path.stem} failed at `{first}`:\n{problem[:1000]}\nThe executed copy is {copy}."
-        ) from None
+        where = f"{path.stem} failed at `{first}`"
+        raise NotebookError(f"{where}:\n{problem[:1000]}\nThe executed copy is {copy}.") from None
     except RuntimeError as error:  # the kernel died, or did not start
         raise NotebookError(f"{path.stem} failed: {error} (out of memory?)") from error
+    print(f"{path.stem} is done ({duration(time.monotonic() - began)})", flush=True)

@@ -8,6 +8,7 @@ Left out: running anything (that is ``azr run``), and interactive output.
 from __future__ import annotations
 
 import html
+import re
 from pathlib import Path
 
 from azr.errors import UserError
@@ -33,12 +34,20 @@ def write_report(profile: str, out: Path | None = None, runs: Path = RUNS) -> Pa
 
     Raises UserError where no notebook of this profile was run.
     """
+    import nbformat
+    from nbconvert.exporters import HTMLExporter
+
     copies = sorted((runs / profile / "notebooks").glob("*.ipynb"))
     if not copies:
         raise UserError(f"No notebook of profile '{profile}' was run: run ./run_all.sh --profile {profile} first.")
-    sections = [(copy.stem, *section(copy)) for copy in copies]
-    links = "".join(f'<li><a href="#{name}">{html.escape(title)}</a></li>' for name, title, _ in sections)
-    bodies = "".join(f'<section id="{name}">{body}</section>\n' for name, _, body in sections)
+    exporter, links, bodies = HTMLExporter(template_name="basic", embed_images=True), "", ""
+    for copy in copies:
+        notebook = nbformat.read(copy, as_version=4)
+        notebook.cells = [cell for cell in notebook.cells if not HIDDEN & set(cell.metadata.get("tags", ()))]
+        words = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+        heading = re.search(r"^#+ (.+)$", words, re.MULTILINE)
+        links += f'<li><a href="#{copy.stem}">{html.escape(heading[1] if heading else copy.stem)}</a></li>'
+        bodies += f'<section id="{copy.stem}">{exporter.from_notebook_node(notebook)[0]}</section>\n'
     heading = f"azr, profile {html.escape(profile)}"
     page = (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -49,17 +58,3 @@ def write_report(profile: str, out: Path | None = None, runs: Path = RUNS) -> Pa
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(page, encoding="utf-8")
     return path
-
-
-def section(path: Path) -> tuple[str, str]:
-    """An executed notebook's title (its first heading, else its name) and its HTML, pictures included."""
-    import nbformat
-    from nbconvert.exporters import HTMLExporter
-
-    notebook = nbformat.read(path, as_version=4)
-    notebook.cells = [cell for cell in notebook.cells if not HIDDEN & set(cell.metadata.get("tags", ()))]
-    texts = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
-    title = next((line.lstrip("# ") for line in texts.splitlines() if line.startswith("#")), path.stem)
-    exporter = HTMLExporter(template_name="basic", embed_images=True)
-    body, _ = exporter.from_notebook_node(notebook, {"metadata": {"path": str(path.parent)}})
-    return title, body
