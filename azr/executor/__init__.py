@@ -6,20 +6,7 @@ with Executor() as executor:
 """
 
 from azr.executor.jobs import Execution, Job, Script, Verdict
-from azr.executor.literals import literal_text, parse_arguments, parse_literal, same_literal
-from azr.executor.policy import policy_violation
-from azr.executor.pool import Executor, sandbox_layers
+from azr.executor.literals import same_literal
+from azr.executor.pool import Executor
 
-__all__ = [
-    "Execution",
-    "Executor",
-    "Job",
-    "Script",
-    "Verdict",
-    "literal_text",
-    "parse_arguments",
-    "parse_literal",
-    "policy_violation",
-    "same_literal",
-    "sandbox_layers",
-]
+__all__ = ["Execution", "Executor", "Job", "Script", "Verdict", "same_literal"]

@@ -4,7 +4,8 @@
 
 Plain data; nothing here runs a program. Processes talk in lines of JSON, which harm nobody who reads them: the pool
 sends a worker a list of ``Message`` and gets the layers of its sandbox and a list of ``Result``; a child sends its
-worker the start of a ``Result``, which is read with suspicion (``read_lines``), since hostile code may have written it.
+worker the start of a ``Result``, which is read with suspicion (``read_result``), since hostile code may have written
+it.
 """
 
 from __future__ import annotations
@@ -80,10 +81,6 @@ class Execution:
         return self.verdict is Verdict.OK
 
 
-ALONE = "alone"
-"""In place of a verdict: the program did not get through in company and wants a process of its own."""
-
-
 class Message(NamedTuple):
     """A job on its way to a worker."""
 
@@ -91,21 +88,21 @@ class Message(NamedTuple):
     input: str | None
     """The arguments; None for a script."""
     tests: str
-    company: bool | None
-    """Whether the program may share a process (see ``company``); None: nobody has looked yet."""
+    known: bool
+    """Whether another lane has found that the program may run and share a process (see ``company``)."""
 
 
 class Result(NamedTuple):
     """What became of one run."""
 
     verdict: str
-    """A ``Verdict``, or ``ALONE``."""
+    """A ``Verdict``."""
     text: str = ""
     """Literal or detail."""
     order: bool = False
     """Whether the program's result may depend on the order of sets."""
     company: bool = True
-    """Whether it ran in company, so that nothing hostile can have written this."""
+    """Whether the program may share a process, so that nothing hostile can have written this."""
 
 
 def line(value: Any) -> bytes:
@@ -113,21 +110,17 @@ def line(value: Any) -> bytes:
     return json.dumps(value).encode() + b"\n"
 
 
-def read_lines(data: bytes, company: bool, max_bytes: int) -> tuple[list[Result], bytes]:
-    """The results in the whole lines of ``data``, and what follows them. Raises ValueError for what is no result.
+ALONE = b"alone"
+"""A child's line on a program that may not share its process: the first of its programs is then the only one, and only
+one result will follow; another is put off."""
 
-    ``company``: whether they come of programs in company; only such a child may send one of them back.
-    """
-    *lines, rest = data.split(b"\n")
-    if max(map(len, [*lines, rest])) > max_bytes:
-        raise ValueError("no result")
+
+def read_result(text: bytes, company: bool) -> Result:
+    """The result in a child's line. Raises ValueError for what is none."""
     try:
-        results = [Result(*json.loads(text)[:3], company) for text in lines]
-    except (TypeError, RecursionError):
+        verdict, answer, order = json.loads(text)[:3]
+    except (TypeError, LookupError, RecursionError):
         raise ValueError("no result") from None
-    for result in results:
-        if not (company and result.verdict == ALONE):
-            Verdict(result.verdict)
-        if type(result.text) is not str or type(result.order) is not bool:
-            raise ValueError("no result")
-    return results, rest
+    if type(answer) is not str or type(order) is not bool:
+        raise ValueError("no result")
+    return Result(Verdict(verdict), answer, order, company)

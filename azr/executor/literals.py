@@ -58,10 +58,9 @@ def parse_arguments(text: str) -> tuple[Any, ...]:
     if not text.endswith(","):
         text += ","
     node = _parse(text)
-    if not isinstance(node, ast.Tuple) or (node.lineno, node.col_offset) != (1, 0):
-        raise ValueError("the input is no sequence of literals")
     lines = text.encode("utf-8", "surrogatepass").split(b"\n")
-    if (node.end_lineno, node.end_col_offset) != (len(lines), len(lines[-1])):
+    place = (node.lineno, node.col_offset, node.end_lineno, node.end_col_offset)
+    if not isinstance(node, ast.Tuple) or place != (1, 0, len(lines), len(lines[-1])):
         raise ValueError("the input is no sequence of literals")
     return _evaluate(node)
 

@@ -15,18 +15,17 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import socket
 import subprocess
 import sys
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Collection, Sequence
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any, Self
 
-from azr.executor import literals
 from azr.executor.jobs import Execution, Job, Message, Result, Script, Verdict, line
+from azr.executor.literals import same_literal
 from azr.executor.policy import IMPORTS
 
 HASH_SEEDS = ("1", "2", "3", "4")
@@ -43,8 +42,9 @@ for name, path in (("azr", {package!r}), ("azr.executor", {executor!r})):
 from azr.executor import worker
 worker.main()
 """
-_MAX_PROGRAM_CHARS = 200_000
 _BATCH = 64
+_TRIES = 3
+"""Workers that a job may outlive, and one."""
 
 
 class Member:
@@ -56,54 +56,47 @@ class Member:
         environment = {key: os.environ[key] for key in ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH") if key in os.environ}
         self.lane = lane
         self.report: dict[str, str] = {}
-        self.batch: list[_Run] = []
-        self._socket, theirs = socket.socketpair()
-        self._file = self._socket.makefile("rwb")
-        with theirs:
-            self.process = subprocess.Popen(
-                [sys.executable, "-S", "-s", "-P", "-W", "ignore", "-X", "utf8", "-c", program, json.dumps(config)],
-                stdin=theirs,
-                stdout=theirs,
-                stderr=subprocess.PIPE,
-                env=environment | {"PYTHONHASHSEED": HASH_SEEDS[lane]},
-                cwd="/",
-                start_new_session=True,  # Ctrl-C in the terminal is the pool's to handle
-            )
+        self.batch: dict[int, Message] = {}
+        self.process = subprocess.Popen(
+            [sys.executable, "-S", "-s", "-P", "-W", "ignore", "-X", "utf8", "-c", program, json.dumps(config)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment | {"PYTHONHASHSEED": HASH_SEEDS[lane]},
+            cwd="/",
+            start_new_session=True,  # Ctrl-C in the terminal is the pool's to handle
+        )
 
     def fileno(self) -> int:
         """What to wait for."""
-        return self._socket.fileno()
+        return self.process.stdout.fileno()
 
-    def begin(self, batch: list[_Run]) -> None:
+    def begin(self, batch: dict[int, Message]) -> None:
         """Have a batch run."""
         self.batch = batch
         with contextlib.suppress(OSError):  # a worker that is gone is noticed at the end
-            self._file.write(line([run.message for run in batch]))
-            self._file.flush()
+            self.process.stdin.write(line(list(batch.values())))
+            self.process.stdin.flush()
 
-    def finish(self) -> bool:
-        """Take in the results of the batch; False if the worker has died. RuntimeError where it never came up."""
-        try:
-            self.report, results = json.loads(self._file.readline())
-        except (OSError, ValueError):  # no line
-            if self.report:
-                return False
-            complaint = self.process.communicate()[1].decode(errors="replace").strip() or "no reason given"
-            raise RuntimeError(f"a worker of the executor did not start: {complaint.splitlines()[-1]}") from None
-        for run, result in zip(self.batch, results, strict=True):
-            run.take(Result(*result))
-        return True
+    def finish(self) -> dict[int, Result] | None:
+        """The results of the batch; None if the worker has died. RuntimeError where it never came up."""
+        reply = self.process.stdout.readline()
+        if reply.endswith(b"\n"):
+            self.report, results = json.loads(reply)
+            return {i: Result(*result) for i, result in zip(self.batch, results, strict=True)}
+        if not self.report:
+            complaint = self.process.stderr.read().decode(errors="replace").strip() or "no reason given"
+            raise RuntimeError(f"a worker of the executor did not start: {complaint.splitlines()[-1]}")
+        return None
 
     def stop(self) -> None:
         """Tell the worker that nothing more will come, so that it stops itself and its child; it has a second."""
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self.process.wait(1.0)
-        self.process.kill()
-        self.process.communicate()
-        with contextlib.suppress(OSError), self._socket:
-            self._file.close()
+        with self.process:
+            with contextlib.suppress(OSError):  # what was written last may not have reached it
+                self.process.stdin.close()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(1.0)
+            self.process.kill()
 
 
 class Executor:
@@ -126,11 +119,10 @@ class Executor:
         literal is longer than ``max_output_chars`` (at most 50,000) is OUTPUT_TOO_LARGE. ``policy``: the modules that
         programs may import. Raises ValueError for limits that make no sense.
         """
-        if workers is not None and workers < 1:
-            raise ValueError(f"workers must be at least 1, not {workers}")
-        if min(wall_seconds, cpu_seconds, memory_mb, max_output_chars) <= 0 or max_output_chars > 50_000:
-            raise ValueError("limits must be positive, and max_output_chars at most 50000")
-        self.workers = workers or os.cpu_count() or 1
+        self.workers = (os.cpu_count() or 1) if workers is None else workers
+        limits = (wall_seconds, cpu_seconds, memory_mb, max_output_chars)
+        if min(self.workers, *limits) <= 0 or max_output_chars > 50_000:
+            raise ValueError("workers and limits must be positive, and max_output_chars at most 50000")
         self._config = {
             "wall_seconds": wall_seconds,
             "cpu_seconds": cpu_seconds,
@@ -169,17 +161,23 @@ class Executor:
                 raise RuntimeError("the executor is closed")
             if os.getpid() != self._pid:
                 raise RuntimeError("the executor belongs to another process; make one after forking")
-            runs = {job: _Run(job) for job in jobs}
+            first: dict[Job | Script, Result] = {}
+            executions: dict[Job | Script, Execution] = {}
+            todo = list(dict.fromkeys(jobs))
             try:
                 for lane in range(len(HASH_SEEDS)):
-                    self._pass(lane, [run for run in runs.values() if run.execution is None])
+                    results = self._pass(lane, [_message(job, first.get(job)) for job in todo])
+                    for job, result in zip(todo, results, strict=True):
+                        first.setdefault(job, result)
+                        executions[job] = _judged(job, first[job], result)
+                    todo = [job for job in todo if executions[job].ok and lane + 1 < _lanes(job, first[job])]
             except BaseException:
                 self._stop()  # they may be busy with what nobody awaits; the next call starts anew
                 raise
-        return [runs[job].execution for job in jobs]
+        return [executions[job] for job in jobs]
 
     def layers(self) -> dict[str, str]:
-        """Each layer of the sandbox -> "holds", or why it does not hold on this machine."""
+        """Each layer of the sandbox -> "holds", or in a few words why it does not hold on this machine."""
         self.run(Job("def f(): return 0", "", runs=1))
         report = next(member.report for member in self._crew if member.report)
         return {"policy": "holds", "separate process": "holds", "resource limits": "holds"} | report
@@ -195,79 +193,52 @@ class Executor:
             member.stop()
         self._crew.clear()
 
-    def _pass(self, lane: int, runs: list[_Run]) -> None:
-        """Do the runs of one lane: who has nothing to do is handed a batch."""
-        waiting, busy = deque(runs), set()
-        idle = self._lane(lane) if runs else []
-        patience = min(60 + 2 * _BATCH * self._config["wall_seconds"], 1e6)
+    def _pass(self, lane: int, messages: list[Message]) -> list[Result]:
+        """The results of one lane: who has nothing to do is handed a batch; if a worker dies, its is tried again."""
+        results = dict.fromkeys(range(len(messages)), Result(Verdict.KILLED, "worker died"))
+        waiting, tries, busy = deque(results), Counter(), set()
+        idle = self._lane(lane) if messages else []
         while waiting or busy:
             while waiting and idle:
                 size = min(_BATCH, -(-len(waiting) // (2 * self.workers)))  # small batches if little is left
-                idle[-1].begin([waiting.popleft() for _ in range(size)])
+                batch = [waiting.popleft() for _ in range(size)]
+                idle[-1].begin({i: messages[i] for i in batch})
                 busy.add(idle.pop())
-            ready = wait(busy, patience)
-            if not ready:
-                for member in busy:
-                    member.process.kill()
-            for member in ready:
+            for member in wait(busy):
                 busy.remove(member)
-                if not member.finish():
+                found = member.finish()
+                if found is None:
                     member.stop()
-                    waiting.extend(run for run in member.batch if run.outlives())
+                    tries.update(member.batch.keys())
+                    waiting.extend(i for i in member.batch if tries[i] < _TRIES)
                     self._crew.remove(member)
                     member = Member(lane, self._config)
                     self._crew.append(member)
+                results |= found or {}
                 idle.append(member)
+        return list(results.values())
 
 
-class _Run:
-    """Where a job stands."""
-
-    def __init__(self, job: Job | Script) -> None:
-        self.is_job = isinstance(job, Job)
-        self.runs = job.runs if isinstance(job, Job) else 1
-        given, tests = (job.input, "") if isinstance(job, Job) else (None, job.tests)
-        self.message = Message(job.program, given, tests, company=None if self.is_job else False)
-        self.order = "{" in (given or "")
-        self.lane = 0
-        self.deaths = 0
-        self.output: str | None = None
-        self.execution: Execution | None = None
-        if len(job.program) > _MAX_PROGRAM_CHARS:
-            self._end(Verdict.REJECTED, detail="program too long")
-        elif len(given or "") > literals.MAX_LITERAL_CHARS:
-            self._end(Verdict.BAD_INPUT)
-
-    def take(self, result: Result) -> None:
-        """Take in one result; without an execution then, there is another run to do, in another lane."""
-        verdict, text = Verdict(result.verdict), result.text
-        if verdict is Verdict.OK and self.is_job and not result.company and not literals.same_literal(text, text):
-            verdict, text = Verdict.KILLED, "forged result"
-        first = self.lane == 0
-        if first:
-            self.output, self.order = text, self.order or result.order
-            self.message = self.message._replace(company=result.company)
-        if verdict is Verdict.OK and (first or text == self.output or literals.same_literal(text, self.output)):
-            self.lane += 1
-            if self.lane >= (1 if self.runs < 2 else len(HASH_SEEDS) if self.order else 2):
-                self._end(Verdict.OK, self.output)
-        elif first or verdict in (Verdict.TIMEOUT, Verdict.OUT_OF_MEMORY, Verdict.KILLED):
-            self._end(verdict, detail=text)
-        else:
-            self._end(Verdict.NON_DETERMINISTIC)
-
-    def outlives(self) -> bool:
-        """Its worker died: whether it is tried again, then in a process of its own."""
-        self.message, self.deaths = self.message._replace(company=False), self.deaths + 1
-        if self.deaths > 2:
-            self._end(Verdict.KILLED, detail="worker died")
-        return self.deaths <= 2
-
-    def _end(self, verdict: Verdict, output: str | None = None, detail: str = "") -> None:
-        self.execution = Execution(verdict, output, detail)
+def _message(job: Job | Script, before: Result | None) -> Message:
+    """``before``: what the first lane made of it."""
+    known = before is not None and before.company
+    return Message(job.program, getattr(job, "input", None), getattr(job, "tests", ""), known)
 
 
-def sandbox_layers() -> dict[str, str]:
-    """Each layer of the sandbox -> "holds", or in a few words why it does not hold on this machine."""
-    with Executor(workers=1) as executor:
-        return executor.layers()
+def _lanes(job: Job | Script, first: Result) -> int:
+    """In how many lanes a job runs that gave a literal in the first."""
+    if isinstance(job, Script) or job.runs < 2:
+        return 1
+    return len(HASH_SEEDS) if first.order or "{" in job.input else 2
+
+
+def _judged(job: Job | Script, first: Result, result: Result) -> Execution:
+    """What a result, of the first lane or another, makes of a job; not OK is final."""
+    verdict, text = Verdict(result.verdict), result.text
+    if verdict is Verdict.OK and isinstance(job, Job) and not result.company and not same_literal(text, text):
+        verdict, text = Verdict.KILLED, "forged result"
+    if verdict is Verdict.OK and (text == first.text or same_literal(text, first.text)):
+        return Execution(verdict, first.text)
+    if result is first or verdict in (Verdict.TIMEOUT, Verdict.OUT_OF_MEMORY, Verdict.KILLED):
+        return Execution(verdict, detail=text)
+    return Execution(Verdict.NON_DETERMINISTIC)

@@ -1,9 +1,9 @@
 """The worker: a small process behind walls that forks children to run programs and reports what became of each.
 
 Started by ``pool``; reads batches from descriptor 0 and writes results to 1 (see ``jobs``). It never runs or parses
-a program itself. One child runs all programs of a batch that may keep company; each of the others, and each that does
-not get through there, gets a child of its own. Nothing that a program does in a child is undone: the process is thrown
-away. Left out: limits and walls, see ``sandbox``; the comparison of runs, which is the pool's.
+a program itself. A child runs one program and then as many others as may keep it company; whoever may not, or does not
+get through there, is the first of another child. Nothing that a program does in a child is undone: the process is
+thrown away. Left out: limits and walls, see ``sandbox``; the comparison of runs, which is the pool's.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import contextlib
 import functools
 import gc
 import json
+import math
 import os
 import select
 import signal
@@ -24,13 +25,11 @@ from types import CodeType
 from typing import Any, NamedTuple, NoReturn
 
 from azr.executor import company, literals, namespace, policy, sandbox
-from azr.executor.jobs import ALONE, Message, Result, Verdict, line, read_lines
+from azr.executor.jobs import ALONE, Message, Result, Verdict, line, read_result
 
 COMPANY_SECONDS = 0.1
-"""CPU time that a program may take in company; whoever needs more gets a process and the whole limit."""
-
-Outcome = tuple[Verdict, str]
-"""A verdict with the literal or the detail."""
+"""CPU time that a program may take in company; whoever needs more becomes the first of a process."""
+MAX_PROGRAM_CHARS = 200_000
 
 
 def main() -> None:
@@ -65,50 +64,55 @@ def warm_up() -> None:
 
 
 def run_batch(messages: list[Message], config: dict[str, Any], lock: Callable[[], bool]) -> list[Result]:
-    """One result a message. Where a child dies, what it was at must run alone, and another child goes on."""
-    results = [Result(ALONE)] * len(messages)
-    rest = [i for i, message in enumerate(messages) if message.company is not False]
-    while rest:
-        found, _ = fork([messages[i] for i in rest], False, config, lock)
-        for i, result in zip(rest, found, strict=False):
-            results[i] = result
-        rest = rest[len(found) + 1 :]
-    for i, message in enumerate(messages):
-        if results[i].verdict == ALONE:
-            found, status = fork([message], True, config, lock)
-            results[i] = found[0] if found else fate(status)
-    return results
+    """One result a message. A child does as many as it can; the next goes on from there, and with those put off."""
+    results: dict[int, Result] = {}
+    waiting = list(range(len(messages)))
+    while waiting:
+        found, status = fork([messages[i] for i in waiting], config, lock)
+        tried, waiting = waiting[: max(1, len(found))], waiting[max(1, len(found)) :]
+        results |= {i: result for i, result in zip(tried, found or [fate(status)], strict=True) if result}
+        waiting += [i for i in tried if i not in results]
+    return [results[i] for i in range(len(messages))]
 
 
 def fork(
-    messages: list[Message], alone: bool, config: dict[str, Any], lock: Callable[[], bool]
-) -> tuple[list[Result], int | None]:
-    """Run ``messages`` in one child: the results that came back, in order, and its wait status (None: too slow)."""
+    messages: list[Message], config: dict[str, Any], lock: Callable[[], bool]
+) -> tuple[list[Result | None], int | None]:
+    """Run ``messages`` in one child: the results that came back, in order, None for what was put off; and its wait
+    status (None: too slow)."""
     reading, writing = os.pipe()
     pid = os.fork()
     if pid == 0:
         try:
-            run_all(messages, alone, config, lock, writing)
+            run_all(messages, config, lock, writing)
         finally:
             os._exit(70)
     os.close(writing)
-    deadline = time.monotonic() + config["wall_seconds"] * len(messages)
     poll = select.poll()
     poll.register(reading, select.POLLIN)
     poll.register(0, 0)  # to hear that the pool is gone
-    results: list[Result] = []
+    deadline = time.monotonic() + config["wall_seconds"]
+    results: list[Result | None] = []
     data = b""
+    most, company = len(messages), True
     with contextlib.suppress(ValueError):  # of what is no result
-        while len(results) < len(messages):
+        while len(results) < most:
             ready = dict(poll.poll(max(0.0, deadline - time.monotonic()) * 1000))
             if ready.get(0, 0) & (select.POLLERR | select.POLLHUP):
                 os.kill(pid, signal.SIGKILL)
                 os._exit(0)
             chunk = os.read(reading, 1 << 16) if ready else b""
-            if not chunk:
+            *lines, data = (data + chunk).split(b"\n")
+            if not chunk or max(map(len, [*lines, data])) > 12 * config["max_output_chars"] + 400:
                 break
-            found, data = read_lines(data + chunk, not alone, 12 * config["max_output_chars"] + 400)
-            results += found
+            for text in lines:
+                if text == ALONE and results and company:
+                    results.append(None)
+                elif text == ALONE:
+                    most, company = 1, False
+                elif len(results) < most:
+                    results.append(read_result(text, company))
+                    deadline = time.monotonic() + config["wall_seconds"]
     late = time.monotonic() >= deadline
     os.close(reading)
     os.kill(pid, signal.SIGKILL)  # which changes nothing for one that has come to its end
@@ -118,7 +122,7 @@ def fork(
             os.kill(-1, signal.SIGKILL)
             while os.waitpid(-1, 0):
                 pass
-    return results[: len(messages)], None if late else status
+    return results, None if late else status
 
 
 def fate(status: int | None) -> Result:
@@ -141,37 +145,42 @@ class Program(NamedTuple):
     order: bool
 
 
-def run_all(
-    messages: list[Message], alone: bool, config: dict[str, Any], lock: Callable[[], bool], writing: int
-) -> NoReturn:
-    """Run programs in turn and write a result for each; in company, programs that may not share are sent back."""
+def run_all(messages: list[Message], config: dict[str, Any], lock: Callable[[], bool], writing: int) -> NoReturn:
+    """Run programs in turn and write a result for each.
+
+    The first has the whole limits and finds nothing that another left, so its result stands; a later one that may not
+    share the process, or fails as it may for the others' sake, is left to be the first of another.
+    """
     os.closerange(0, writing)
-    limit = config["cpu_seconds"] if alone else min(COMPANY_SECONDS, config["cpu_seconds"])
-    signal.setitimer(signal.ITIMER_PROF, limit)  # its signal ends the process, also inside of C code
     lock()
     gc.enable()
     namespace.connect()
     for message in messages:
-        signal.setitimer(signal.ITIMER_PROF, limit)
-        os.write(writing, line(_answer(message, alone, config)))
+        first = message is messages[0]
+        # The timer's signal ends the process, also inside of C code.
+        signal.setitimer(signal.ITIMER_PROF, min(config["cpu_seconds"], math.inf if first else COMPANY_SECONDS))
+        program = load(message.program, message.input is None, message.known, frozenset(config["imports"]))
+        result, last = program, False
+        if isinstance(program, Program):
+            if not program.company:
+                os.write(writing, ALONE + b"\n")
+                if not first:
+                    continue
+            verdict, text = run(program.code, message, config)
+            result = Result(verdict, text, program.order)
+            last = not program.company or verdict is Verdict.OUT_OF_MEMORY or text == "RecursionError"
+        if first or not last:
+            os.write(writing, line(result))
+        if last:
+            break
     os._exit(0)
 
 
-def _answer(message: Message, alone: bool, config: dict[str, Any]) -> Result:
-    program = load(message.program, message.input is None, message.company, frozenset(config["imports"]))
-    if not isinstance(program, Program):
-        return Result(*program)
-    if not alone and not program.company:
-        return Result(ALONE)
-    verdict, text = run(program.code, message, config)
-    if not alone and (verdict is Verdict.OUT_OF_MEMORY or text == "RecursionError"):
-        os._exit(1)  # it may be the fault of those before it, and this process has seen enough
-    return Result(verdict, text, program.order)
-
-
 @functools.cache
-def load(text: str, script: bool, known: bool | None, imports: frozenset[str]) -> Program | Outcome:
-    """Compile a program if the policy allows it; one that is ``known`` to keep company has been looked at before."""
+def load(text: str, script: bool, known: bool, imports: frozenset[str]) -> Program | Result:
+    """Compile a program if the policy allows it; for ``known``, see ``Message``."""
+    if len(text) > MAX_PROGRAM_CHARS:
+        return Result(Verdict.REJECTED, "program too long")
     try:
         if known:
             return Program(compile(text, "<program>", "exec", dont_inherit=True), True, False)
@@ -179,14 +188,14 @@ def load(text: str, script: bool, known: bool | None, imports: frozenset[str]) -
         nodes = policy.nodes_of(tree)
         rule = policy.violation(nodes, imports, script)
         if rule:
-            return Verdict.REJECTED, rule
+            return Result(Verdict.REJECTED, rule)
         code = compile(tree, "<program>", "exec", dont_inherit=True)
         return Program(code, not script and company.may_share(nodes), company.depends_on_order(nodes))
     except (SyntaxError, ValueError, MemoryError, RecursionError, OverflowError) as error:
-        return Verdict.SYNTAX_ERROR, type(error).__name__
+        return Result(Verdict.SYNTAX_ERROR, type(error).__name__)
 
 
-def run(code: CodeType, message: Message, config: dict[str, Any]) -> Outcome:
+def run(code: CodeType, message: Message, config: dict[str, Any]) -> tuple[Verdict, str]:
     """Run a program, then call its function on the literal arguments, or run the trusted tests in its namespace."""
     try:
         arguments = literals.parse_arguments(message.input or "")

@@ -15,7 +15,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from azr.executor import sandbox_layers
+from azr.executor import Executor
 from azr.runs import ROOT
 
 SHOWN_PACKAGES = ("torch", "transformers", "trl", "peft", "accelerate", "numpy")
@@ -55,6 +55,8 @@ def machine_report() -> list[tuple[str, str]]:
     """Pairs of heading and line, in the order in which they are shown; a heading may come more than once."""
     packages = [f"{name} {importlib.metadata.version(name)}" for name in SHOWN_PACKAGES]
     lines = [f"{name}, {size / GIB:.0f} GiB" for name, size in gpus()]
+    with Executor(workers=1) as executor:
+        layers = executor.layers()
     return [
         ("system", f"{platform.system()} {platform.release()}, {platform.machine()}"),
         ("Python", f"{platform.python_version()} ({sys.executable})"),
@@ -63,5 +65,5 @@ def machine_report() -> list[tuple[str, str]]:
         ("memory", f"{memory_bytes() / GIB:.1f} GiB"),
         ("disk", f"{shutil.disk_usage(ROOT).free / GIB:.0f} GiB free where the project is"),
         *[("GPU", line) for line in lines or ["none; the built-in models need none"]],
-        *[("sandbox", f"{layer}: {state}") for layer, state in sandbox_layers().items()],
+        *[("sandbox", f"{layer}: {state}") for layer, state in layers.items()],
     ]

@@ -7,14 +7,15 @@ import sys
 
 import pytest
 
-from azr.executor import Execution, Executor, Job, Script, Verdict, sandbox_layers
+from azr.executor import Execution, Executor, Job, Script, Verdict
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="this layer exists on Linux only")
 
 
 @functools.cache
 def layers() -> dict[str, str]:
-    return sandbox_layers()
+    with Executor(workers=1) as executor:
+        return executor.layers()
 
 
 def needs(*names: str) -> None:

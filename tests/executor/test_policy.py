@@ -6,9 +6,8 @@ import ast
 
 import pytest
 
-from azr.executor import policy_violation
 from azr.executor.company import depends_on_order, may_share
-from azr.executor.policy import nodes_of
+from azr.executor.policy import nodes_of, violation
 
 
 def nodes(program: str) -> list[ast.AST]:
@@ -34,13 +33,13 @@ def nodes(program: str) -> list[ast.AST]:
     ],
 )
 def test_ordinary_programs_pass(program):
-    assert policy_violation(program) is None
+    assert violation(nodes(program)) is None
 
 
 def test_the_allow_list_is_the_callers():
-    assert policy_violation("import random", frozenset({"random"})) is None
-    assert policy_violation("import math", frozenset()) == "import math"
-    assert policy_violation("import collections.abc", frozenset({"collections"})) == "import collections.abc"
+    assert violation(nodes("import random"), frozenset({"random"})) is None
+    assert violation(nodes("import math"), frozenset()) == "import math"
+    assert violation(nodes("import collections.abc"), frozenset({"collections"})) == "import collections.abc"
 
 
 COMPANY = [
@@ -106,7 +105,7 @@ ALONE = [
 
 @pytest.mark.parametrize("program", COMPANY)
 def test_programs_that_keep_company(program):
-    assert policy_violation(program) is None
+    assert violation(nodes(program)) is None
     assert may_share(nodes(program))
 
 
