@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from azr.config import Profile, StudyModel, override
+from azr.config import Profile, override
 from azr.errors import UserError
 from azr.runs import ALGORITHM, file_digest, stamp, weights_digest
 
@@ -70,19 +70,6 @@ def arm_named(name: str) -> Arm:
 def arm_profile(name: str, profile: Profile) -> Profile:
     """The profile with an arm's settings in it. Raises UserError for a name that is none."""
     return override(profile, arm_named(name).changes)
-
-
-def arms_of(model: StudyModel, profile: Profile) -> tuple[str, ...]:
-    """The arms that a profile trains with one of its models. Raises UserError for a name that is none."""
-    names = profile.arms if model.arms is None else model.arms
-    for name in names:
-        arm_named(name)
-    return tuple(names)
-
-
-def model_profile(model: StudyModel, profile: Profile) -> Profile:
-    """The profile of runs with one of its models."""
-    return override(profile, {"model.name": model.name})
 
 
 def label_of(arm: str) -> str:

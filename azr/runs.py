@@ -93,12 +93,17 @@ def weights_digest(model: str) -> str:
     return stamp([(shard.name, file_digest(shard)) for shard in shards]) if shards else model
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write a JSON file so that it is either whole or absent."""
+def write_whole(path: Path, text: str) -> None:
+    """Write a file so that it is either whole or as it was."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(value, indent=1) + "\n")
+    temporary.write_text(text)
     temporary.replace(path)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a JSON file, whole."""
+    write_whole(path, json.dumps(value, indent=1) + "\n")
 
 
 def read_json(path: Path, advice: str) -> Any:
@@ -131,10 +136,8 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
 
 
 def write_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write one JSON object a line, so that the file is either whole or as it was."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    temporary.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    temporary.replace(path)
+    """Write one JSON object a line, whole."""
+    write_whole(path, "".join(json.dumps(row) + "\n" for row in rows))
 
 
 def append_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:

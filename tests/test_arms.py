@@ -2,8 +2,8 @@
 
 import pytest
 
-from azr.arms import ARMS, arm_profile, arms_of, fingerprint
-from azr.config import StudyModel, load_profile, override
+from azr.arms import ARMS, arm_profile, fingerprint
+from azr.config import load_profile, override
 from azr.errors import UserError
 
 SMOKE = load_profile("smoke")
@@ -19,13 +19,6 @@ def test_every_arm_differs_from_every_other_in_method_or_settings(arm):
 def test_unknown_arms_are_refused():
     with pytest.raises(UserError):
         arm_profile("nonsense", SMOKE)
-    with pytest.raises(UserError):
-        arms_of(StudyModel(name="nano", arms=("selfplay", "nonsense")), SMOKE)
-
-
-def test_a_model_may_have_fewer_arms_than_the_profile():
-    assert arms_of(StudyModel(name="micro", arms=("sft",)), SMOKE) == ("sft",)
-    assert arms_of(StudyModel(name="micro"), SMOKE) == SMOKE.arms
 
 
 def mark(arm: str, **changes):

@@ -167,9 +167,10 @@ def claims_table(
 def _rows_of(claim: Claim, tables: Tables, placebo: Tables) -> list[dict[str, Any]]:
     """One row a contrast of a claim on one model."""
     about = {"id": claim.id, "question": claim.question, "paper": claim.paper, "confirmatory": claim.id.startswith("C")}
+    units = ["share of the start" if one.share else SOURCES[one.source][1] for one in claim.contrasts]
     rows = [
-        about | {"part": one.part, "statistic": one.statistic, "rule": one.rule, "unit": SOURCES[one.source][1]}
-        for one in claim.contrasts
+        about | {"part": one.part, "statistic": one.statistic, "rule": one.rule, "unit": unit}
+        for one, unit in zip(claim.contrasts, units, strict=True)
     ]
     try:
         found = [find(contrast, tables) for contrast in claim.contrasts]

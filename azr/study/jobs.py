@@ -24,8 +24,8 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
-from azr.arms import BASE, arm_named, arm_profile, arms_of, model_profile
-from azr.config import Profile
+from azr.arms import BASE, arm_named, arm_profile
+from azr.config import Profile, override
 from azr.errors import FailedError, UserError
 from azr.progress import Progress
 from azr.runs import BUILT_IN, Run, run_folder
@@ -63,8 +63,9 @@ def jobs_of(
     for arm in arms or ():
         arm_named(arm)
     for model in profile.models[::-1]:
-        own, chosen = model_profile(model, profile), range(model.seeds) if seeds is None else seeds
-        names = [arm for arm in arms_of(model, profile) if arms is None or arm in arms]
+        own, chosen = override(profile, {"model.name": model.name}), range(model.seeds) if seeds is None else seeds
+        all_arms = profile.arms if model.arms is None else model.arms
+        names = [arm for arm in all_arms if arms is None or arm in arms]
         kinds = [(BASE, own, seed) for seed in sorted({0, 1, 2, *(seed + 1 for seed in chosen)})]
         kinds += [(arm, arm_profile(arm, own), seed) for arm in names for seed in chosen]
         for arm, settings, seed in kinds:

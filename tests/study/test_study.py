@@ -2,10 +2,12 @@
 
 import pandas as pd
 import pytest
+from tables.synthetic import synthetic_study
 
 from azr import study as study_module
 from azr.errors import UserError
-from azr.study import open_study
+from azr.metrics import Interval
+from azr.study import Study, open_study, said
 from azr.study.collect import collect, load_frames, save_frames
 from study.small import finish, small_jobs, small_profile
 
@@ -99,3 +101,47 @@ def test_figures_go_beside_the_runs_unless_the_runner_says_otherwise(tmp_path, m
     assert (study.figures / "table.csv").read_text() == "a\n0.333333\n"
     monkeypatch.setenv("AZR_FIGURES", str(tmp_path / "figures"))
     assert open_study("reference", runs=tmp_path).figures == tmp_path / "figures"
+
+
+def test_an_interval_is_written_the_same_way_everywhere():
+    assert said(Interval(0.5, 0.25, 0.75, 0.1)) == "+0.500 [+0.250, +0.750]"
+    assert said(pd.Series({"estimate": 0.5, "low": 0.25, "high": 0.75}), ".0%") == "50% [25%, 75%]"
+    assert said(Interval(0.5, float("nan"), float("nan"), float("nan"))) == "+0.500"
+    assert said(Interval(*[float("nan")] * 4)) == ""
+
+
+def study_of(frames, reference, profile, folder) -> Study:
+    """A study that has measured ``frames``."""
+    study = open_study(profile, runs=folder)
+    study.frames, study.reference = frames, reference
+    return study
+
+
+@pytest.fixture(scope="module")
+def measured() -> dict[str, pd.DataFrame]:
+    return synthetic_study(seeds=3, problems=8, models=("nano",))
+
+
+def test_a_figure_is_saved_with_its_numbers_and_read_in_a_sentence(measured, tmp_path, capsys):
+    study = study_of(measured, None, "laptop", tmp_path)
+    frame = study.show("fig01_sft")
+    assert {path.suffix for path in study.figures.glob("fig01_sft.*")} == {".png", ".pdf", ".csv"}
+    last = frame.query("method == 'sft' and quantity == 'pass@1' and group == 'all'").sort_values("step").iloc[-1]
+    assert f"nano, pass@1 (test): SFT − base: {said(last)}" in capsys.readouterr().out
+    assert len(study.show("fig09_claims")) == len(study.claims)
+    assert "**nano** (3 training seeds" in capsys.readouterr().out
+
+
+def test_the_smoke_profile_gives_no_verdicts_and_says_so_in_every_figure(measured, tmp_path, capsys):
+    study = study_of(measured, measured, "smoke", tmp_path)
+    assert set(study.show("fig09_claims")["verdict"]) == {""}
+    assert "A check of the pipeline, not a result." in capsys.readouterr().out
+
+
+def test_what_was_not_trained_here_is_shown_from_the_reference_study(measured, tmp_path, capsys):
+    base = {name: frame[frame["method"] == "base"] for name, frame in measured.items()}
+    assert study_of(base, measured, "laptop", tmp_path).frames_of("fig01_sft") is measured
+    assert study_of(base, measured, "laptop", tmp_path).frames_of("fig00_base") is base
+    assert study_of(measured, base, "laptop", tmp_path).frames_of("fig01_sft") is measured
+    assert study_of(base, None, "laptop", tmp_path).show("fig03_selfplay").empty
+    assert "too few" in capsys.readouterr().out
