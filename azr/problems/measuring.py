@@ -148,7 +148,7 @@ def _probabilities(
     sampled: the mean then has the expectation of the share of right responses, with less noise (Rao-Blackwell).
     """
     piece = lru_cache(lambda token: tokenizer.decode([token]))
-    places: list[list[float | tuple[tuple[int, ...], tuple[int, ...]]]] = []
+    places: list[list[float | tuple[tuple[int, ...], ...]]] = []
     for right, responses in zip(rights, drawn, strict=True):
         places.append([])
         for completion, graded in responses if right else ():
@@ -159,7 +159,7 @@ def _probabilities(
                 trace = completion.ids[: ends.index(reached.end())]
                 answer = [*tokenizer(right[1], add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]
                 fits = len(trace) + len(answer) <= decoding.max_new_tokens
-                place = ((*completion.prompt_ids, *trace), tuple(answer)) if fits else 0.0
+                place = (tuple(completion.prompt_ids), tuple(trace), tuple(answer)) if fits else 0.0
             places[-1].append(place)
     rows = list(dict.fromkeys(place for own in places for place in own if isinstance(place, tuple)))
     known = dict(zip(rows, answer_probabilities(model, rows, decoding.chunk).tolist(), strict=True))
