@@ -11,6 +11,7 @@ AZR does. The world's arithmetic questions, which are no tasks, are drawn here t
 
 from __future__ import annotations
 
+import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -20,9 +21,12 @@ from azr.grading import grade_many
 from azr.prompts.base import ParsedAnswer, PromptStyle
 from azr.prompts.parsing import find_answer, parse, read_arguments, read_literal, read_program
 from azr.tasks import Task, TaskType
-from azr.world.problems import arithmetic_problems, problems
+from azr.world.arithmetic import draw_question
+from azr.world.corpus import draw_task, on_the_way
+from azr.world.grammar import STATEMENT_WEIGHTS, Split
 
 _PAIR = (TaskType.DEDUCTION, TaskType.ABDUCTION)
+_DRAWS = 100  # of a program of some size, before the size counts as used up
 
 
 @dataclass(frozen=True)
@@ -60,18 +64,50 @@ class Graded:
 
 
 def world_problems(split: str, count: int) -> list[Problem]:
-    """``count`` problems of each task type, or arithmetic questions (of the test split) where ``split`` names these."""
+    """The first ``count`` problems of each task type, or arithmetic questions (of the test split) where ``split`` names
+    these; always the same ones, and right by construction.
+
+    A hash of its text says to which split a program belongs, so the corpus cannot contain held-out ones. These have 1
+    to 6 statements in turn, so every size weighs the same until the few programs of one statement run out, and no
+    program comes twice. ``train``, which a person would have to curate for RLVR and SFT, has the corpus's mixture of
+    sizes, and a program may come again on another input. Left out: whether self-play itself proposes a test program, as
+    it may by chance.
+    """
     if split == "arithmetic":
-        found = enumerate(arithmetic_problems("test", count))
-        return [
-            Problem(f"test-{split}-{i:04d}", split, q.text, gold={"answer": str(q.answer)}, size=len(q.changes))
-            for i, q in found
-        ]
-    return [
-        Problem(f"{split}-{kind}-{i:04d}", str(kind), task=p.task, values=p.values, size=p.statements)
-        for kind in TaskType
-        for i, p in enumerate(problems(split, kind, count))
-    ]
+        return _arithmetic_problems(count)
+    return [problem for kind in TaskType for problem in _world_tasks(split, kind, count)]
+
+
+def _world_tasks(split: Split, kind: TaskType, count: int) -> list[Problem]:
+    rng = random.Random(f"{split} {kind}")
+    train = split == "train"
+    sizes = list(STATEMENT_WEIGHTS)
+    found: dict[object, Problem] = {}
+    while len(found) < count:
+        size = None if train else sizes[len(found) % len(sizes)]
+        for _ in range(_DRAWS):
+            task, program, inputs = draw_task(kind, rng, split, statements=size)
+            key = (task.program, task.inputs if train else ())
+            if key not in found:
+                values = on_the_way(kind, program.trace(inputs[0])[0])
+                name = f"{split}-{kind}-{len(found):04d}"
+                found[key] = Problem(name, str(kind), task=task, values=values, size=program.statements)
+                break
+        else:
+            sizes.remove(size)
+    return list(found.values())
+
+
+def _arithmetic_problems(count: int) -> list[Problem]:
+    """No two alike; the domain that self-play never sees."""
+    rng = random.Random("test arithmetic")
+    found: dict[str, Problem] = {}
+    while len(found) < count:
+        question = draw_question(rng, "test")
+        if question.text not in found:
+            name, gold = f"test-arithmetic-{len(found):04d}", {"answer": str(question.answer)}
+            found[question.text] = Problem(name, "arithmetic", question.text, gold=gold, size=len(question.changes))
+    return list(found.values())
 
 
 def _problems(name: str, tasks: Sequence[Task]) -> list[Problem]:
