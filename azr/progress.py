@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-from types import TracebackType
 from typing import Self, TextIO
 
 
@@ -41,12 +40,8 @@ class Progress:
         spent, own = now - self.began, done - self.start
         left = f", about {duration(spent / own * (self.total - done))} left" if own > 0 else ""
         text = f"{self.what}: {done}/{self.total}, {duration(spent)}{left} {note}".rstrip()
-        print(
-            f"\r\033[K{text}" if self.terminal else text,
-            end="" if self.terminal else "\n",
-            file=self.stream,
-            flush=True,
-        )
+        before, after = ("\r\033[K", "") if self.terminal else ("", "\n")
+        print(f"{before}{text}", end=after, file=self.stream, flush=True)
 
     def close(self) -> None:
         """End the line."""
@@ -56,5 +51,5 @@ class Progress:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()

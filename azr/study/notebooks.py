@@ -85,7 +85,7 @@ def run_notebooks(
                     raise
 
         with ThreadPoolExecutor(side_by_side) as pool:
-            list(pool.map(run_one, chosen))
+            list(pool.map(run_one, chosen if side_by_side == 1 else chosen[::-1]))  # the last trains runs of its own
     if figures == ROOT / "figures" and only is None:
         from azr.study.readme import write_readme
 
