@@ -12,7 +12,6 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from azr.prompts.compact import CompactStyle
 from azr.world.grammar import MAX_INT, Perturb, Split, split_of
 
 NAMES = ("Ann", "Bob", "Eva", "Max")
@@ -46,21 +45,15 @@ class Question:
 
     def trace(self, perturb: Perturb | None = None) -> list[int]:
         """The running total after each change."""
-        total, values = self.start, []
+        totals = [self.start]
         for step, (word, amount) in enumerate(self.changes):
-            total = _CHANGES[word](total, amount)
-            total = int(perturb(step, total)) if perturb else total
-            values.append(total)
-        return values
+            right = _CHANGES[word](totals[-1], amount)
+            totals.append(perturb(step, right) if perturb else right)
+        return totals[1:]
 
     @property
     def answer(self) -> int:
         return self.trace()[-1]
-
-    def response(self, perturb: Perturb | None = None) -> str:
-        """A worked answer in the compact style."""
-        *values, answer = map(str, self.trace(perturb))
-        return CompactStyle().respond(None, values, answer)
 
 
 def draw_question(rng: random.Random, split: Split = "train") -> Question:

@@ -2,7 +2,7 @@
 
 ``build("nano", folder)`` trains on the corpus, for half an hour on two cores, and writes a transformers folder (fp16
 safetensors, tokenizer, record); it gives the same weights bit for bit on the same machine with the same number of
-threads. ``azr base build --size nano`` is the command. What it leaves out: evaluation (``azr base show``), resuming.
+threads. ``azr base build --size nano`` is the command. What it leaves out: evaluation (``azr.evaluate``), resuming.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import platform
 import random
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -100,10 +101,8 @@ def grow(small: LlamaForCausalLM, large: LlamaForCausalLM) -> None:
     """Start ``large`` from ``small``, in place, so that at first both compute the same (Net2Net, arXiv 1511.05641).
 
     The small model's weights take the first places of each tensor. What is new reads through random weights and writes
-    through zeros: training can use it, and nothing has changed yet. Raises ValueError where heads differ in width.
+    through zeros: training can use it, and nothing has changed yet. Heads of both are equally wide.
     """
-    if small.config.head_dim != large.config.head_dim:
-        raise ValueError(f"heads are {small.config.head_dim} and {large.config.head_dim} wide: they must be equal")
     # A norm divides by the root of a mean square, and the mean is now over more places, the new ones zero.
     narrower = (small.config.hidden_size / large.config.hidden_size) ** 0.5
     known = dict(small.named_parameters())
@@ -159,19 +158,18 @@ def build(size: str, folder: Path, steps: int | None = None, recipe: BaseRecipe 
     tokenizer = build_tokenizer()
     model = new_model(recipe, len(tokenizer)).train()
     optimizers = _optimizers(model, recipe)
+    schedules = [torch.optim.lr_scheduler.LambdaLR(optimizer, partial(_schedule, recipe)) for optimizer in optimizers]
     progress = Progress(f"base {size}", recipe.steps)
     for step, (ids, weights) in zip(range(recipe.steps), batches(recipe), strict=False):
-        for optimizer, rate in zip(optimizers, (recipe.learning_rate, recipe.adam_learning_rate), strict=True):
-            for group in optimizer.param_groups:
-                group["lr"] = rate * _schedule(recipe, step)
         with torch.autocast("cpu", dtype=torch.bfloat16):  # right padding needs no mask under causal attention
             logits = model(input_ids=ids[:, :-1], use_cache=False).logits
         losses = torch.nn.functional.cross_entropy(logits.float().transpose(1, 2), ids[:, 1:], reduction="none")
         loss = (losses * weights[:, 1:]).sum() / weights[:, 1:].sum()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        for optimizer in optimizers:
+        for optimizer, schedule in zip(optimizers, schedules, strict=True):
             optimizer.step()
+            schedule.step()
             optimizer.zero_grad()
         progress.update(step + 1, f"loss {loss.item():.3f}")
     progress.close()

@@ -134,7 +134,8 @@ def spoiled(text: str, rng: random.Random) -> str:
 def _document(kind: str, rng: random.Random, most: int) -> tuple[str, str]:
     if kind == "arithmetic":
         question = draw_question(rng)
-        return question.text, question.response(_slip(len(question.changes), rng))
+        *values, answer = map(str, question.trace(_slip(len(question.changes), rng)))
+        return question.text, STYLE.respond(None, values, answer)
     if kind == "propose":
         task_type = rng.choice((TaskType.DEDUCTION, TaskType.ABDUCTION))
         references = [draw_task(task_type, rng, most=most)[0] for _ in range(rng.randint(1, 2))]

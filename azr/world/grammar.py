@@ -99,19 +99,18 @@ class Statement:
         """The words by which a hint names it."""
         return [*(["if"] if self.condition else ["loop"] if self.times else []), self.op.word]
 
-    def run(self, env: dict[str, Value], emit: Callable[[Value], Value]) -> None:
-        """Execute in ``env``, with one value emitted, or one a turn; ``emit`` gives the value that is kept."""
-        if self.condition and not self.condition.apply(env[self.source], self.threshold):
-            env[self.target] = emit(env[self.target])
-            return
-        for _ in range(self.times or 1):
-            try:
-                value = self.op.apply(env[self.source], env[self.other] if self.other else self.constant)
-            except (IndexError, ValueError, TypeError, AttributeError) as error:
-                raise OutOfWorldError(str(error)) from None
-            if not in_bounds(value):
-                raise OutOfWorldError("value too large to write down")
-            env[self.target] = emit(value)
+    def value(self, env: dict[str, Value]) -> Value:
+        """What the target is after it, or after one turn of its loop, where the variables are ``env``."""
+        source = env[self.source]
+        if self.condition and not self.condition.apply(source, self.threshold):
+            return env[self.target]
+        try:
+            value = self.op.apply(source, env[self.other] if self.other else self.constant)
+        except (IndexError, ValueError, TypeError, AttributeError) as error:
+            raise OutOfWorldError(str(error)) from None
+        if not in_bounds(value):
+            raise OutOfWorldError("value too large to write down")
+        return value
 
 
 @dataclass(frozen=True)
@@ -142,14 +141,12 @@ class Program:
         Raises OutOfWorldError where a step fails or leaves the world's bounds.
         """
         values: list[Value] = []
-
-        def emit(v: Value) -> Value:
-            values.append(perturb(len(values), v) if perturb else v)
-            return values[-1]
-
         env: dict[str, Value] = {"x": value}
         for statement in self.body:
-            statement.run(env, emit)
+            for _ in range(statement.times or 1):
+                right = statement.value(env)
+                values.append(perturb(len(values), right) if perturb else right)
+                env[statement.target] = values[-1]
         return values[:-1], values[-1]
 
 
