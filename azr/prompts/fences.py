@@ -43,10 +43,8 @@ def fence(label: str, body: str) -> str:
 
 def blocks(text: str) -> list[Block]:
     """The fenced blocks of ``text``, in order."""
-    text = re.sub(r"\r\n?", "\n", text)
-    lines = text.split("\n")
-    tokens = [token for token in _MARKDOWN.parse(text) if token.type == "fence"]
-    return [Block(_kind(token.info), token.content.strip("\n"), _is_closed(token, lines)) for token in tokens]
+    tokens = [token for token in _MARKDOWN.parse(text + "\n") if token.type == "fence"]
+    return [Block(_kind(token.info), token.content.strip("\n"), _is_closed(token)) for token in tokens]
 
 
 def _kind(label: str) -> str:
@@ -54,7 +52,6 @@ def _kind(label: str) -> str:
     return LABELS.get(word[1], "") if word else ""
 
 
-def _is_closed(token: Token, lines: list[str]) -> bool:
-    first, end = token.map or (0, 0)
-    last = lines[end - 1].strip(" \t>")
-    return end - first > 1 and last.startswith(token.markup) and not last.strip(token.markup[0])
+def _is_closed(token: Token) -> bool:
+    first, end = token.map
+    return end - first == token.content.count("\n") + 2  # its content stands between two fences

@@ -51,11 +51,11 @@ class PaperStyle:
     """
 
     name = "paper"
+    num_induction_inputs = 10
 
-    def __init__(self, tokenizer: Any = None, *, num_induction_inputs: int = 10) -> None:
+    def __init__(self, tokenizer: Any = None) -> None:
         """``tokenizer``: a transformers tokenizer with a chat template, None for base models."""
         self.tokenizer = tokenizer
-        self.num_induction_inputs = num_induction_inputs
         self.thinking_opened = self.ask("").rstrip().endswith("<think>")
 
     def ask(self, question: str) -> str:
@@ -105,7 +105,7 @@ class PaperStyle:
             found, count = read_program(references[0].program, rename=False), self.num_induction_inputs
             texts, messages = texts[-count:], [part.text.strip() for part in parts if part.kind == "message"]
         else:
-            found, count = find_program(answer or "", last=False, rename=True), 1
+            found, count = find_program(answer or "", proposed=True), 1
             texts, messages = texts[:count], [""]
         inputs = [read_arguments(text, found.parameters, found.entry) for text in texts]
         missing = {

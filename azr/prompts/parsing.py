@@ -78,17 +78,16 @@ def read_program(text: str, rename: bool) -> ReadProgram:
     tree = parse(source)
     if tree is None:
         return ReadProgram(None, "program too long" if len(source) > MAX_CHARS else "program does not parse")
-    functions = [(node.name, node.args) for node in tree.body if isinstance(node, ast.FunctionDef)]
-    for node in tree.body:
-        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Lambda):
-            functions += [(ENTRY, node.value.args)] if ENTRY in map(ast.unparse, node.targets) else []
+    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
     if not functions:
         return ReadProgram(None, "no function at top level")
-    name, given = next((pair for pair in functions[::-1] if pair[0] == ENTRY), functions[-1])
-    if name != ENTRY and not rename:
-        return ReadProgram(None, "no function named f")
-    source += "" if name == ENTRY else f"\n\n{ENTRY} = {name}"
-    return ReadProgram(source, parameters=tuple(a.arg for a in given.posonlyargs + given.args), entry=name)
+    entry = next((node for node in functions[::-1] if node.name == ENTRY), functions[-1])
+    if entry.name != ENTRY:
+        if not rename:
+            return ReadProgram(None, "no function named f")
+        source += f"\n\n{ENTRY} = {entry.name}"
+    parameters = tuple(argument.arg for argument in entry.args.posonlyargs + entry.args.args)
+    return ReadProgram(source, parameters=parameters, entry=entry.name)
 
 
 def read_arguments(text: str, parameters: Sequence[str] | None = None, entry: str = ENTRY) -> str | None:
@@ -123,14 +122,15 @@ def read_literal(text: str) -> str | None:
     return ast.unparse(node) if isinstance(node, ast.Expr) and is_literal(node.value) else None
 
 
-def find_program(text: str, *, last: bool, rename: bool) -> ReadProgram:
-    """The first (or ``last``) python block of ``text`` that reads as a program, else an unlabelled block; the text as a
-    whole where it has no block. Of a text that ends inside a block there is no last program."""
+def find_program(text: str, *, proposed: bool) -> ReadProgram:
+    """The first python block of ``text`` that reads as a proposed program, or the last that reads as a solver's, which
+    must define ``f``; else an unlabelled block; the text as a whole where it has no block. Of a text that ends inside a
+    block there is no last program."""
     found = blocks(text) or [Block("", text, closed=True)]
-    if last and not found[-1].closed:
+    if not proposed and not found[-1].closed:
         return ReadProgram(None, "program cut off")
-    ordered = [block for block in (found[::-1] if last else found) if block.closed]
-    read = [read_program(b.text, rename) for kind in ("python", "") for b in ordered if b.kind == kind]
+    ordered = [block for block in (found if proposed else found[::-1]) if block.closed]
+    read = [read_program(b.text, proposed) for kind in ("python", "") for b in ordered if b.kind == kind]
     return next((result for result in read if result.program), read[0] if read else ReadProgram(None, "no program"))
 
 
@@ -142,7 +142,7 @@ def find_answer(task_type: TaskType, text: str, parameters: Sequence[str] | None
     ``read_arguments``.
     """
     if task_type is TaskType.INDUCTION:
-        return find_program(text, last=True, rename=False).program
+        return find_program(text, proposed=False).program
     found = blocks(text)[::-1] or [Block("", text, closed=True)]
     named = [block for block in found if block.kind == ANSWER_KIND[task_type]][:1]
     candidates = named or [block for block in found if block.kind in ("", "python")]

@@ -56,9 +56,9 @@ def test_what_the_prompt_forbids_and_allows_is_what_the_executor_does():
 
 
 def test_the_induction_proposer_sees_one_program_and_is_asked_for_inputs_and_a_message():
-    prompt = PaperStyle(num_induction_inputs=7).propose(INDUCTION, [PAIR])
+    prompt = STYLE.propose(INDUCTION, [PAIR])
     assert PAIR.program in prompt
-    assert "Give 7 inputs and one message" in prompt
+    assert "Give 10 inputs and one message" in prompt
     assert "222" not in prompt
 
 

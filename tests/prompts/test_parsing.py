@@ -76,7 +76,8 @@ def test_a_call_by_the_entrys_own_name_is_a_call():
     [
         (PROGRAM, PROGRAM, ("x",)),
         ("    def f(x):\n        return x\n", PROGRAM, ("x",)),
-        ("f = lambda a, b: a", "f = lambda a, b: a", ("a", "b")),
+        ("def f(a, /, b=2): return a", "def f(a, /, b=2): return a", ("a", "b")),
+        ("f = lambda a, b: a", None, ()),
         (f"{PROGRAM}\ndef g(y):\n    return y", f"{PROGRAM}\ndef g(y):\n    return y", ("x",)),
         ("def help(x): return x\ndef walk(n): return walk(help(n))",
          "def help(x): return x\ndef walk(n): return walk(help(n))\n\nf = walk", ("n",)),
@@ -94,7 +95,7 @@ def test_programs(text, program, parameters):
 
 def test_a_solvers_program_must_define_f():
     assert read_program("def walk(x):\n    return x", rename=False).program is None
-    assert find_program(f"```python\n{PROGRAM}", last=False, rename=False).program is None
+    assert find_program(f"```python\n{PROGRAM}", proposed=True).program is None
 
 
 FENCE = "```{}\n{}\n```\n"
