@@ -1,9 +1,9 @@
 """HumanEval+ and MBPP+ (EvalPlus, arXiv 2305.01210), graded in the executor.
 
-Both published forms are read: EvalPlus's own release (inputs, reference solution, tolerance) and the hub's (a test
-program). Either becomes one trusted test program, which runs after the model's program in the sandbox. It sees none of
-the globals of that program but the entry function, and takes nothing for equal because the model's object says so: only
-values of built-in types and of ``collections`` are compared.
+Both published forms are read: EvalPlus's own release has a problem's inputs and its tolerance, the hub's has them
+inside of a test program. Either becomes one trusted test, which runs after the model's program in the sandbox: what is
+right, the reference solution says. It sees none of the globals of that program but the entry function, and takes nothing
+for equal because the model's object says so: only values of built-in types and of ``collections`` are compared.
 
 Comparison follows EvalPlus: ``==``, else numbers within the tolerance (1e-6 where all are floats, relative 1e-7), and
 its oracles for single problems. Left out: its contracts (not checked there either), its per-input time limits.
@@ -30,31 +30,40 @@ from azr.prompts.fences import blocks
 from azr.prompts.parsing import parse
 
 _DATA = yaml.safe_load(Path(__file__).with_name("evalplus.yaml").read_text(encoding="utf-8"))
-_ORACLES: dict[str, str] = _DATA["oracles"]
 
 
 def read_evalplus(row: Mapping[str, Any], index: int) -> list[Problem]:
-    """A row of either form: ``test``, or ``base_input``, ``plus_input``, ``canonical_solution`` and ``atol``."""
-    prompt, solution = row["prompt"], row.get("canonical_solution") or row["code"]
-    test = row.get("test") or ""
-    called = re.search(r"\b(\w+)\(\*inp\)", test)  # the hub's rows of MBPP+ name their function nowhere else
-    entry = row.get("entry_point") or (called[1] if called else None)
-    if entry is None:
+    """A row of either form: ``test``, or ``base_input``, ``plus_input`` and ``atol``."""
+    prompt, solution, test = row["prompt"], row.get("canonical_solution") or row["code"], row.get("test")
+    called = re.search(r"\b(\w+)\(\*inp\)", test or "")  # the hub's rows of MBPP+ name their function nowhere else
+    entry = row.get("entry_point") or (called and called[1])
+    if not entry:
         raise ValueError("no entry_point, and the test calls no function")
     completes = f"def {entry}" in prompt
     reference = prompt + solution if completes else solution
     if test:
-        tests = _hub_tests(test, entry)
+        inputs, atol = _inputs_of_test(test)
     else:
-        inputs = restored([*(row.get("base_input") or []), *(row.get("plus_input") or [])], prompt, entry)
-        tests = _own_tests(reference, entry, inputs, float(row.get("atol") or 0))
+        inputs = repr(restored([*(row.get("base_input") or []), *(row.get("plus_input") or [])], prompt, entry))
+        atol = float(row.get("atol") or 0)
     text = prompt.strip()
     if not completes:
         text, shown = text.strip('"').strip(), (row.get("test_list") or [""])[0]
         text += "" if shown in text else f"\n{shown}"
     question = _DATA["complete" if completes else "write"].format(entry=entry, text=text)
+    tests = _tests(reference, entry, inputs, atol)
     gold = {"tests": tests, "entry_point": entry, "prefix": prompt if completes else "", "reference": reference}
     return [Problem(str(row["task_id"]), "", question, gold=gold)]
+
+
+def _inputs_of_test(test: str) -> tuple[str, float]:
+    """The inputs in a test program of the hub's, as Python, and the tolerance with which it compares."""
+    assigned = (node for node in ast.walk(ast.parse(test)) if isinstance(node, ast.Assign))
+    inputs = [ast.unparse(node.value) for node in assigned if ast.unparse(node.targets[0]) == "inputs"]
+    if not inputs:
+        raise ValueError("the test names no inputs")
+    atol = re.search(r"\bassertion\(.*, ([\d.e-]+)\)$", test, re.MULTILINE)
+    return inputs[0], float(atol[1]) if atol else 0.0
 
 
 def restored(inputs: Sequence[Sequence[Any]], prompt: str, entry: str) -> list[list[Any]]:
@@ -99,25 +108,11 @@ def _like(value: Any, examples: Sequence[Any], nested: bool = False) -> Any:
     return kind([_like(item, inner, nested) for item in value])
 
 
-def _hub_tests(test: str, entry: str) -> str:
-    """The hub's test without numpy, with our comparison in place of its own, and EvalPlus's oracle where it has one."""
-    tree = ast.parse(test)
-    own = ("is_floats", "assertion")
-    tree.body = [node for node in tree.body if not (isinstance(node, ast.Import) and node.names[0].name == "numpy")]
-    tree.body = [node for node in tree.body if not (isinstance(node, ast.FunctionDef) and node.name in own)]
-    loops = [node for node in ast.walk(tree) if isinstance(node, ast.For) and "exp" in ast.unparse(node.target)]
-    for loop in loops if entry in _ORACLES else ():  # over inputs and results
-        loop.body = ast.parse(f"atol = 0\nout = {entry}(*inp)\n{_ORACLES[entry]}").body
-    text = ast.unparse(tree)
-    is_called = re.search(r"^check\(", text, re.MULTILINE) or "def check(" not in text
-    return _isolated(text + ("" if is_called else f"\ncheck({entry})"), entry)
-
-
-def _own_tests(reference: str, entry: str, inputs: Sequence[Sequence[Any]], atol: float) -> str:
-    """A test of the release's inputs: what is right, the reference says."""
-    parts = {"reference": textwrap.indent(ast.unparse(ast.parse(reference)), "    "), "inputs": list(inputs)}
-    oracle = _ORACLES.get(entry, "assertion(out, exp, atol)")
-    return _isolated(_DATA["release"].format(entry=entry, atol=atol, oracle=oracle, **parts), entry)
+def _tests(reference: str, entry: str, inputs: str, atol: float) -> str:
+    """The test program; ``inputs`` is the Python text of a list of argument lists."""
+    parts = {"reference": textwrap.indent(ast.unparse(ast.parse(reference)), "    "), "inputs": inputs}
+    oracle = _DATA["oracles"].get(entry, "assertion(out, exp, atol)")
+    return _isolated(_DATA["test"].format(entry=entry, atol=atol, oracle=oracle, **parts), entry)
 
 
 def _isolated(source: str, entry: str) -> str:
@@ -136,15 +131,15 @@ def _isolated(source: str, entry: str) -> str:
 def extract_program(text: str, entry: str, prefix: str = "") -> str | None:
     """The program in the graded part of a response that binds ``entry`` in whatever way, or None.
 
-    The last block that does counts, else the text itself. With ``prefix`` (a signature to be completed) its imports and
-    helpers are put in front, and a body alone is taken as the completion.
+    The last block that does counts, else the text itself. A ``prefix`` (a signature to be completed, with its imports
+    and helpers) is put in front, and a body alone is taken as the completion.
     """
     found = [block for block in blocks(text) if block.closed]
     candidates = [block.text for kind in ("python", "") for block in found[::-1] if block.kind == kind]
     candidates = [textwrap.dedent(candidate) for candidate in candidates] or ([] if blocks(text) else _bare(text))
     for candidate in candidates:
         if _binds(candidate, entry):
-            return candidate if candidate.startswith("from __future__") else _head(prefix, entry) + candidate
+            return candidate if candidate.startswith("from __future__") else f"{prefix}\n{candidate}"
     for body in [text, *candidates] if prefix else []:
         start = re.split(r"\n(?=\S)", body)[0].strip()  # its first indentation may be lost
         for completed in (textwrap.indent(textwrap.dedent(body), "    "), f"    {start}"):
@@ -159,13 +154,6 @@ def _binds(program: str, name: str) -> bool:
         return False
     table = symtable.symtable(program, "<program>", "exec")
     return name in table.get_identifiers() and (table.lookup(name).is_assigned() or table.lookup(name).is_imported())
-
-
-def _head(prefix: str, entry: str) -> str:
-    """Imports and helper functions that the prompt of a completion gives."""
-    tree = parse(prefix) if prefix else None
-    kept = [node for node in tree.body if getattr(node, "name", "") != entry] if tree else []
-    return "".join(ast.unparse(node) + "\n" for node in kept)
 
 
 def _bare(text: str) -> list[str]:

@@ -103,17 +103,14 @@ def load_problems(name: str, limit: int | None = None, path: Path | None = None)
     if path is None and name not in HUB:
         path, name = Path(name), Path(name).stem
     rows = _hub_rows(name) if path is None else _file_rows(path)
-    wanted = [HUB[name]["form"]] if name in HUB else list(FORMS)
-    form = next((form for form in wanted if _has_columns(rows, FORMS[form][0])), None)
-    if form is None:
-        columns = ", ".join(FORMS[wanted[-1]][0])
-        raise UserError(f"{path or name} holds no usable row: it needs the columns {columns} (docs/benchmarks.md).")
+    form = HUB[name]["form"] if name in HUB else _form_of(rows)
     problems, broken = _read(FORMS[form][1], name, rows)
     if form == "seeds":
         problems, fallen = tasks.run_anew(problems)
         broken += fallen
     if not problems:
-        raise UserError(f"{path or name} holds no usable problem ({broken[0]}): its columns are in docs/benchmarks.md.")
+        why = broken[0] if broken else "no line"
+        raise UserError(f"{path or name} holds no usable problem ({why}): its columns are in docs/benchmarks.md.")
     if broken:
         more = "; and more" if len(broken) > 5 else ""
         warnings.warn(f"{path or name}: {len(broken)} left out: {'; '.join(broken[:5])}{more}", stacklevel=2)
@@ -151,9 +148,13 @@ def _hub_rows(name: str) -> dict[int, Any]:
         ) from error
 
 
-def _has_columns(rows: Mapping[int, Any], columns: Sequence[str]) -> bool:
+def _form_of(rows: Mapping[int, Any]) -> str:
+    """By the columns of its first row; that of mathematics, whose columns are the fewest, where none has them."""
     row = next((row for row in rows.values() if isinstance(row, Mapping)), {})
-    return all(any(row.get(name) is not None for name in column.split("|")) for column in columns)
+    for form, (columns, _) in FORMS.items():
+        if all(any(row.get(name) is not None for name in column.split("|")) for column in columns):
+            return form
+    return "mathematics"
 
 
 def _read(reader: Reader, name: str, rows: Mapping[int, Any]) -> tuple[list[Problem], list[str]]:

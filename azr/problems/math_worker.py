@@ -2,8 +2,8 @@ r"""Compares final answers by math-verify: lines ``[gold, answer]`` on standard 
 
 The first line of output is ``ready``. Started by ``azr.problems.mathematics``, which explains why this is a process of
 its own; it imports nothing of ours. Both sides are read as LaTeX after notations that math-verify does not know are
-rewritten (``plain``). Exact numbers are compared to 60 digits however small they are, a decimal to one part in a
-million; lists and intervals part by part, everything else by math-verify.
+rewritten (``plain``). math-verify compares them, and numbers are equal to one part in a million if one is a decimal,
+else to 60 digits, however small they are. Left out: numbers that small inside of lists and intervals.
 """
 
 from __future__ import annotations
@@ -20,11 +20,9 @@ from typing import Any
 import sympy
 from math_verify import LatexExtractionConfig, parse, verify
 
-SECONDS = 5
 MEMORY_BYTES = 4 << 30
 DIGITS = 60
-TOLERANCE = 1e-6
-"""Relative difference up to which a decimal is equal to a number."""
+"""To which exact numbers are compared."""
 
 _FONT = r"\\(?:textbf|textit|mathbf|boldsymbol|bm|emph|underline)\s*"
 _TEXT = r"\\(?:text|textrm|mathrm|mbox|rm)\s*"
@@ -68,41 +66,22 @@ def words(text: str) -> str:
     return re.sub(r"\s", "", bare).lower() if re.fullmatch(r"[a-zA-Z\s']*[a-zA-Z]{3}[a-zA-Z\s']*", bare) else text
 
 
-def numbers(x: Any, y: Any) -> bool:
-    """Whether two numbers are equal: decimals by relative tolerance, all others to ``DIGITS`` digits."""
-    if x == y:
-        return True
-    tolerance = TOLERANCE if x.has(sympy.Float) or y.has(sympy.Float) else sympy.Float(10) ** (5 - DIGITS)
-    one, other = sympy.N(x, DIGITS), sympy.N(y, DIGITS)
-    if 0 in (one, other):
-        return bool((x - y).equals(0))
-    if abs(one - other) > tolerance * abs(one):
-        return False
-    is_exact = x.is_rational and y.is_rational and abs(sympy.log(abs(one), 10)) < 10_000  # of a size to write down
-    return bool(x.doit() == y.doit()) if is_exact else True
-
-
 def equal(x: Any, y: Any) -> bool:
-    """Whether two expressions are equal."""
-    if x == y:
-        return True
+    """Whether two expressions are equal, by math-verify.
+
+    It compares numbers by absolute differences, by which all small ones are equal: of two numbers their ratio is
+    compared with 1 instead, to six decimals where one of them is a decimal.
+    """
     for one, other in ((x, y), (y, x)):
-        if isinstance(one, sympy.Eq) and isinstance(one.lhs, sympy.Symbol) and not isinstance(other, sympy.Eq):
-            return equal(one.rhs, other)  # a named value
         relations = isinstance(one, sympy.FiniteSet) and all(isinstance(part, sympy.Rel) for part in one)
         if relations and isinstance(other, sympy.Union | sympy.Interval):  # x < 1 or x > 2
             return other in (sympy.Or(*one).as_set(), sympy.And(*one).as_set())
-    if all(isinstance(side, sympy.Expr) and side.is_number for side in (x, y)):
-        if not (x.has(sympy.UnevaluatedExpr) or y.has(sympy.UnevaluatedExpr)):  # a percentage
-            return numbers(x, y)
-    elif isinstance(x, sympy.FiniteSet) and isinstance(y, sympy.FiniteSet):
-        return len(x) == len(y) and all(any(equal(one, other) for other in y) for one in x)
-    for kind in (sympy.Tuple, sympy.Interval, sympy.MatrixBase):
-        if isinstance(x, kind) and isinstance(y, kind):
-            parts = [list(side) if kind is sympy.MatrixBase else side.args for side in (x, y)]
-            shapes = [getattr(side, "shape", len(own)) for side, own in zip((x, y), parts, strict=True)]
-            return shapes[0] == shapes[1] and all(map(equal, *parts))
-    return bool(verify(x, y, allow_set_relation_comp=True, timeout_seconds=SECONDS))
+    sides = (x, y)
+    numbers = all(isinstance(side, sympy.Expr) and side.is_number and side.is_zero is False for side in sides)
+    if numbers and not any(side.has(sympy.UnevaluatedExpr) for side in sides):  # which a percentage has
+        x = (x / y).doit()
+        y = sympy.Float(1) if x.has(sympy.Float) else sympy.Integer(1)
+    return bool(verify(x, y, numeric_precision=DIGITS, allow_set_relation_comp=True))
 
 
 def main() -> None:
@@ -121,7 +100,7 @@ def main() -> None:
         choice = re.match(r"\(([A-E])\)\s+(?=\S)", answer)
         if choice:  # a letter and its value
             return same(gold, choice[1]) or same(gold, answer[choice.end() :])
-        read = [parse(f"\\boxed{{{text}}}", latex_only, parsing_timeout=SECONDS)[:1] for text in (gold, answer)]
+        read = [parse(f"\\boxed{{{text}}}", latex_only)[:1] for text in (gold, answer)]
         return all(side and not isinstance(side[0], str) for side in read) and equal(read[0][0], read[1][0])
 
     print("ready", flush=True)  # what was imported took seconds, which are not the first answer's

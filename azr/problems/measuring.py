@@ -184,19 +184,6 @@ def _weights(model: PreTrainedModel) -> int:
     return zlib.crc32(b"".join(first))
 
 
-def spread(steps: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Which of the observations at ``steps`` [N] to take: ``count`` of them, of each step as many as of any other.
-
-    A step that has fewer gives all it has. Returns sorted indices [min(count, N)].
-
-    >>> spread(np.array([1, 1, 1, 1, 2]), 3, np.random.default_rng(0)).tolist()[-1]
-    4
-    """
-    order = pd.Series(rng.permutation(len(steps)))
-    turn = order.groupby(np.asarray(steps)).rank(method="first")  # how many of its step come before it
-    return np.sort(np.lexsort((order, turn))[:count])
-
-
 def resolve_proposals(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
@@ -220,7 +207,10 @@ def resolve_proposals(
     """
     proposals = proposals.reset_index(drop=True)
     valid = proposals[(proposals.task_type == TaskType.DEDUCTION) & proposals.program.notna()]
-    frame = valid.iloc[spread(valid.step.to_numpy(), count, rng)][["step", "program", "input"]]
+    order = pd.Series(rng.permutation(len(valid)), valid.index)
+    turn = order.groupby(valid.step).rank()  # a step's n-th comes after all steps' before it
+    chosen = pd.DataFrame({"turn": turn, "order": order}).sort_values(["turn", "order"]).index[:count].sort_values()
+    frame = valid.loc[chosen, ["step", "program", "input"]]
     frame = frame.assign(statements=frame.program.map(statement_count))
     outputs = executor.run_many([Job(row.program, row.input) for row in frame.itertuples()])
     problems = [

@@ -57,7 +57,7 @@ def test_worked_answers_of_the_world_are_right_and_well_formed(style):
         ([CODE | {"function_name": "g"}], "execution", ["deduction"]),
         ([TASK.to_json()], "task", ["induction"]),
         ([SEED, SEVERAL], "seeds", ["deduction", "abduction", "induction"]),
-        ([{"task_id": 1, "prompt": "?", "code": "x", "test": "assertion(g(*inp), exp, 0)"}], "evalplus", ["own"]),
+        ([{"task_id": 1, "prompt": "?", "code": "x", "test": "inputs = [[1]]\nassertion(g(*inp), exp, 0)"}], "evalplus", ["own"]),
     ],
 )
 def test_a_files_rows_are_told_by_their_columns(rows, grader, groups, tmp_path):

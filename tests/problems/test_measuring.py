@@ -13,7 +13,7 @@ from azr.models.loading import load_model
 from azr.models.sampling import Decoding, sample
 from azr.problems import measuring
 from azr.problems.loading import ProblemSet, load_problems
-from azr.problems.measuring import evaluate, resolve_proposals, spread
+from azr.problems.measuring import evaluate, resolve_proposals
 from azr.prompts.compact import CompactStyle
 from azr.world.tokenizer import build_tokenizer
 
@@ -119,14 +119,6 @@ def test_where_nothing_is_asked_the_frame_is_empty(model, executor):
     assert {"step", "statements", "c"} <= set(frame.columns)
 
 
-def test_spread_takes_as_many_of_each_step_as_of_any_other():
-    steps = np.repeat([1, 2, 3], [50, 2, 30])
-    chosen = spread(steps, 22, np.random.default_rng(0))
-    assert np.bincount(steps[chosen]).tolist() == [0, 10, 2, 10]
-    assert (np.diff(chosen) > 0).all()
-    assert spread(steps, 500, np.random.default_rng(0)).tolist() == list(range(82))
-
-
 PROPOSALS = pd.DataFrame(
     [
         (1, "deduction", "def f(x):\n    return x + 1", "1"),
@@ -148,3 +140,18 @@ def test_proposals_are_solved_again_by_the_fixed_model(model, executor):
     assert frame.statements.tolist() == [1, 1, 2]
     assert frame.n.tolist() == [4, 4, 4]
     assert frame[["p", "length", "ended"]].notna().all(axis=None)
+
+
+def test_as_many_proposals_of_each_step_are_solved_as_of_any_other(model, executor):
+    steps = pd.Series(np.repeat([1, 2, 3], [12, 2, 9]))
+    proposals = pd.DataFrame({"step": steps, "task_type": "deduction", "program": PROPOSALS.program[0]})
+    proposals["input"] = [str(number) for number in range(len(steps))]
+
+    def solved(count: int) -> pd.DataFrame:
+        rng = np.random.default_rng(0)
+        return resolve_proposals(model, TOKENIZER, STYLE, executor, proposals, count, 1, DECODING, rng, score=False)
+
+    frame = solved(10)
+    assert frame.step.value_counts().to_dict() == {1: 4, 2: 2, 3: 4}
+    assert frame.problem.is_monotonic_increasing
+    assert solved(500).problem.tolist() == list(range(len(steps)))
