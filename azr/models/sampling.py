@@ -159,7 +159,7 @@ class _Batch:
     def __init__(self, model: PreTrainedModel, decoding: Decoding, ends: frozenset[int], most: int) -> None:
         self.model, self.decoding, self.ends, self.most = model, decoding, np.array(sorted(ends)), most
         self.accepted = inspect.signature(model.forward).parameters.keys()
-        self.begin = self.end = self.capacity = 0
+        self.begin = self.end = self.columns = self.slots = 0
         self.row, self.drawn, self.prefix = np.zeros((3, 0), int)
         self.tokens = np.zeros((0, decoding.max_new_tokens), int)
         self.uniforms = np.zeros((0, decoding.max_new_tokens))
@@ -190,7 +190,7 @@ class _Batch:
         self.length = np.append(self.length, list(map(len, prompts)))
         if self.cache is None:
             self.cache = Cache(layers=[_Layer(self, layer.keys[:0], layer.values[:0]) for layer in read.layers])
-            self._lay_out()
+        self._make_room(len(self.length))
         for ours, new in zip(self.cache.layers, read.layers, strict=True):
             ours.keys[used : used + len(prompts), :, self.end - width : self.end] = new.keys
             ours.values[used : used + len(prompts), :, self.end - width : self.end] = new.values
@@ -229,6 +229,7 @@ class _Batch:
         stays = (np.diff(parents, prepend=-1) > 0) & (parents < len(parents))
         slots = np.where(stays, parents, -1)
         slots[~stays] = np.setdiff1d(np.arange(len(parents)), slots)
+        self._make_room(len(parents))
         begin, end = self.begin, self.end
         for layer in self.cache.layers:
             for states in (layer.keys, layer.values):
@@ -239,8 +240,6 @@ class _Batch:
 
     def _advance(self, tokens: torch.Tensor) -> None:
         """Run the model over one more token of each prefix."""
-        if self.end == self.capacity:
-            self._lay_out()
         lengths = torch.from_numpy(self.length).to(tokens.device)
         self.begin = self.end - int(self.length.max())
         columns = torch.arange(self.begin, self.end + 1, device=tokens.device)
@@ -248,18 +247,20 @@ class _Batch:
         self.logits = self._forward(tokens[:, None], mask, lengths[:, None], self.cache)
         self.length, self.end = self.length + 1, self.end + 1
 
-    def _lay_out(self) -> None:
-        """Move what is needed to the left ends of new tensors, with room for more tokens behind."""
-        used, width = len(self.length), int(self.length.max())
-        left = self.decoding.max_new_tokens - int(self.drawn.min())
-        kept, self.capacity = min(width, self.end), width + min(left, max(32, width // 2))
+    def _make_room(self, slots: int) -> None:
+        """Where slots or columns are lacking, move what is needed to the left ends of new tensors that have more."""
+        if slots <= self.slots and self.end < self.columns:
+            return
+        width, left = int(self.length.max()), self.decoding.max_new_tokens - int(self.drawn.min())
+        kept, self.columns = min(width, self.end), width + min(left, max(32, width // 2))
+        self.slots = min(self.most, max(slots + slots // 2, self.slots))
         for layer in self.cache.layers:
             for name in ("keys", "values"):
-                old = getattr(layer, name)[:used, :, self.end - kept : self.end]
-                new = old.new_zeros(self.most, old.shape[1], self.capacity, old.shape[3])
+                old = getattr(layer, name)[: len(self.length), :, self.end - kept : self.end]
+                new = old.new_zeros(self.slots, old.shape[1], self.columns, old.shape[3])
                 new[: len(old), :, width - kept : width] = old
                 setattr(layer, name, new)
-        self.end = width
+        self.begin, self.end = 0, width
 
 
 def draw(logits: torch.Tensor, of: torch.Tensor, uniforms: torch.Tensor, decoding: Decoding) -> torch.Tensor:
