@@ -25,11 +25,11 @@ import numpy as np
 from azr.buffer import TaskBuffer
 from azr.config import RolloutConfig
 from azr.errors import UserError
-from azr.executor import Job, Verdict
+from azr.executor import Job
 from azr.grading import grade_many
 from azr.prompts.base import PromptStyle
 from azr.rewards import PROPOSER_REWARDS, ProposerReward, proposer_rewards, solver_rewards
-from azr.tasks import Proposal, Role, Task, TaskType
+from azr.tasks import Role, Task, TaskType
 
 if TYPE_CHECKING:
     from azr.executor import Executor
@@ -45,8 +45,6 @@ SEEDING_ROUNDS, FIRST_ROUNDS, BARREN_STEPS = 60, 10, 20
 """Rounds of proposals that seeding may take; those that may pass without a valid one; the same of steps of training."""
 PROPOSE, SOLVE = range(2)
 """The random streams of a step."""
-
-
 Generate = Callable[[Sequence[str], tuple[int, ...]], "list[Completion]"]
 """(prompts, stream) -> one completion for each prompt; row i draws from the random stream ``(*stream, i)``."""
 
@@ -106,25 +104,6 @@ class Clock:
         self.seconds[phase] += time.perf_counter() - began
 
 
-def validate(
-    proposals: Sequence[tuple[TaskType, Proposal]], executor: Executor
-) -> list[tuple[Task | None, Verdict, str]]:
-    """Run proposals; for each the task it makes or None, the verdict and its detail.
-
-    A proposal stands if every one of its inputs gives a literal value, the same one under two hash seeds.
-    """
-    executions = iter(executor.run_many([Job(p.program, text, runs=2) for _, p in proposals for text in p.inputs]))
-    results: list[tuple[Task | None, Verdict, str]] = []
-    for task_type, proposal in proposals:
-        runs = [next(executions) for _ in proposal.inputs]
-        worst = next((run for run in runs if run.verdict is not Verdict.OK), runs[0])
-        outputs = tuple(str(run.output) for run in runs)
-        whole = worst.verdict is Verdict.OK
-        task = Task(task_type, proposal.program, proposal.inputs, outputs, proposal.message) if whole else None
-        results.append((task, worst.verdict, worst.detail))
-    return results
-
-
 def read_proposals(
     requests: Sequence[tuple[TaskType, list[Task]]],
     completions: Sequence[Completion],
@@ -132,7 +111,10 @@ def read_proposals(
     executor: Executor,
     step: int,
 ) -> list[Fate]:
-    """Parse and validate the proposer's responses to ``requests``, pairs of a task type and the references shown."""
+    """Parse and run the proposer's responses to ``requests``, pairs of a task type and the references shown.
+
+    A proposal stands if every one of its inputs gives a literal value, the same one under two hash seeds.
+    """
     fates, drafts = [], []
     for (task_type, shown), completion in zip(requests, completions, strict=True):
         read = style.parse_proposal(task_type, completion.text, shown)
@@ -140,9 +122,14 @@ def read_proposals(
         fates.append(Fate(step, task_type, completion.text, "malformed", read.well_formed, read.reason, tokens=length))
         if read.proposal:
             drafts.append((fates[-1], read.proposal))
-    results = validate([(fate.task_type, proposal) for fate, proposal in drafts], executor)
-    for (fate, _), (task, verdict, detail) in zip(drafts, results, strict=True):
-        fate.task, fate.fate, fate.detail = task, "valid" if task else str(verdict), detail
+    executions = iter(executor.run_many([Job(own.program, text, runs=2) for _, own in drafts for text in own.inputs]))
+    for fate, own in drafts:
+        runs = [next(executions) for _ in own.inputs]
+        worst = next((run for run in runs if not run.ok), runs[0])
+        fate.fate, fate.detail = str(worst.verdict), worst.detail
+        if worst.ok:
+            outputs = tuple(str(run.output) for run in runs)
+            fate.fate, fate.task = "valid", Task(fate.task_type, own.program, own.inputs, outputs, own.message)
     return fates
 
 
