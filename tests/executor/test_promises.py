@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from azr.executor import Executor, Job, Verdict, namespace
+from azr.executor import Executor, Job, Script, Verdict, namespace
 from azr.executor.policy import IMPORTS
 
 from .attacks import attack, linux, needs, outcome, still_works
@@ -283,6 +283,26 @@ def test_no_allowed_module_leads_to_another_module():
         assert module is not sys.modules[name]
         assert not [key for key, value in vars(module).items() if isinstance(value, type(sys)) and key != "abc"]
     assert namespace._import("collections").abc is not sys.modules["collections.abc"]
+
+
+def test_cannot_answer_for_another(executor):
+    lines = b'["ok", "99", false]\nalone\n' * 9
+    hostile = Script("", tests=f"import os\nos.write(4, {lines!r})")
+    jobs = [hostile if i % 5 == 0 else Job("def f(x): return -x", str(i)) for i in range(60)]
+    executions = executor.run_many(jobs)
+    assert [e.output for i, e in enumerate(executions) if i % 5] == [str(-i) for i in range(60) if i % 5]
+
+
+@linux
+def test_programs_that_fail_in_company_cost_the_others_nothing(executor):
+    loop, deep = "def f(x):\n    while True: x += 1", "def f(x): return f(x + 1)"
+    large, special = "def f(x): return len('x' * 10**10)", "class A: pass\ndef f(x): return x"
+    programs = ["def f(x): return -x", loop, special, deep, large] * 2
+    executions = executor.run_many([Job(program, str(i)) for i, program in enumerate(programs)])
+    expected = [(Verdict.TIMEOUT, "cpu"), None, (Verdict.EXCEPTION, "RecursionError"), (Verdict.OUT_OF_MEMORY, "")]
+    for i, execution in enumerate(executions):
+        values = {0: (Verdict.OK, str(-i)), 2: (Verdict.OK, str(i))}
+        assert outcome(execution) == (values.get(i % 5) or expected[i % 5 - 1])
 
 
 # -- the next task -------------------------------------------------------------------------------------------------
