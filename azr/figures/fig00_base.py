@@ -6,15 +6,13 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from azr.figures.fig01_sft import GROUPS
-from azr.figures.panels import facets, legend, present
+from azr.figures.panels import facets, legend, line_panel, present
 
 DASHES = {"pass@1": "-", "greedy": "--", "pass@32": ":"}
 
 
 def plot(frame: pd.DataFrame) -> Figure:
     """Share of problems solved against statements: columns are groups of problems, rows models, dashes quantities."""
-    grid = facets(frame, "size", "model", "group", style="quantity", dashes=DASHES, col_order=GROUPS)
-    grid.set(ylim=(0, 1.02), xlabel="statements")
-    grid.set_ylabels("problems solved")
-    shown = {name: DASHES[name] for name in present(frame["quantity"], DASHES)}
-    return legend(grid.figure, frame, [], styles=shown)
+    grid = facets(frame, line_panel("size", "quantity", DASHES), "model", "group", col_order=GROUPS)
+    grid.set(ylim=(0, 1.02)).set_axis_labels("statements", "problems solved")
+    return legend(grid.figure, frame, [], {name: DASHES[name] for name in present(frame["quantity"], DASHES)})

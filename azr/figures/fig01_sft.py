@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
-from azr.figures.panels import facets, legend, whole_steps, zero_line
+from azr.figures.panels import facets, legend, line_panel
 
 GROUPS = ("all", "deduction", "abduction", "induction", "arithmetic")
 DASHES = {"pass@1": "-", "greedy": "--"}
@@ -16,9 +16,5 @@ def plot(frame: pd.DataFrame) -> Figure:
 
     The base's point at step 0 is another sample of it: what an untrained model gets.
     """
-    grid = facets(frame, "step", "model", "group", style="quantity", dashes=DASHES, col_order=GROUPS)
-    for ax in grid.axes.flat:
-        zero_line(ax)
-        whole_steps(ax)
-    grid.set_ylabels("gain over the base")
-    return legend(grid.figure, frame, styles=DASHES)
+    grid = facets(frame, line_panel("step", "quantity", DASHES, zero=True), "model", "group", col_order=GROUPS)
+    return legend(grid.set_axis_labels("training step", "gain over the base").figure, frame, styles=DASHES)

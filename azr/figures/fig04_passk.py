@@ -3,40 +3,30 @@
 from __future__ import annotations
 
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.pyplot import figure
 
-from azr.figures.panels import k_axis, legend, lines, pick, present, zero_line
-from azr.figures.style import WIDTH, use_style
+from azr.figures.fig01_sft import GROUPS
+from azr.figures.panels import facets, legend, line_panel, present
 
-TYPES = ("deduction", "abduction", "induction")
-LABELS = {"difference": "pass@k, method − base", "pass@k": "pass@k"}
+CURVES = "pass@k"
 
 
 def plot(frame: pd.DataFrame) -> Figure:
-    """Columns are models, rows differences from the base for the task types together, the curves, and by type."""
-    use_style()
-    models, groups = present(frame["model"]), present(pick(frame, pale=False)["group"])
-    whole, types = ("all", present(frame["group"], TYPES)) if "all" in groups else (groups[0], [])
-    panels = [[(model, quantity, whole) for model in models] for quantity in LABELS]
-    panels += [[(model, "difference", group) for model in models for group in types]] if types else []
-    rows = [[at for at in row for _ in range(len(panels[-1]) // len(row))] for row in panels]
-    fig = figure(figsize=(WIDTH, 5.9 if types else 4.4), layout="constrained")
-    axes = fig.subplot_mosaic(
-        [["/".join(at) for at in row] for row in rows], height_ratios=(1.8, 1.2, 1.1)[: len(rows)]
-    )
-    for row in panels:
-        first = axes["/".join(row[0])]
-        first.set_ylabel(LABELS[row[0][1]] if row[0][2] == whole else "difference")
-        for model, quantity, group in row:
-            ax = axes["/".join((model, quantity, group))]
-            if ax is not first:
-                ax.sharey(first)
-                ax.tick_params(labelleft=False)
-            shown = pick(frame, model=model, quantity=quantity, group=group)
-            lines(shown if quantity == "pass@k" else shown[shown["method"] != "base"], "k", ax)
-            k_axis(ax, frame["k"])
-            if quantity == "difference":
-                zero_line(ax)
-                ax.set_title(group if group != whole else f"{model}, task types together" if types else model)
-    return legend(fig, frame)
+    """Columns are models; rows the differences from the base and the curves of the first group, then other groups."""
+    groups = present(frame["group"], [*GROUPS, *frame["group"]])
+    own = (frame["quantity"] == CURVES) & (frame["group"] == groups[0])
+    difference = (frame["quantity"] == "difference") & (frame["method"] != "base")
+    shown = frame[own | difference].assign(panel=frame["group"].mask(own, CURVES))
+    ks = sorted(set(shown["k"]))
+
+    def draw(ax: Axes, rows: pd.DataFrame) -> None:
+        line_panel("k", zero=CURVES not in set(rows["panel"]))(ax, rows)
+        ax.set_xscale("log", base=2)
+        ax.set_xticks(ks, [str(k) for k in ks])
+        ax.minorticks_off()
+
+    rows = [groups[0], CURVES, *groups[1:]]
+    words = {name: CURVES if name == CURVES else f"{name}\nminus base" for name in rows}
+    grid = facets(shown, draw, "panel", "model", row_order=rows, height=1.25, ylabels=words)
+    return legend(grid.set_xlabels("k").figure, frame)

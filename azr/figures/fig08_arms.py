@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
-from azr.figures.panels import canvas, forest, legend, pick, present
+from azr.figures.panels import facets, forest, legend, pick
 from azr.figures.style import again_or_label, in_order
 
 COLUMNS = {"base": "gain over the base", "selfplay": "difference from self-play"}
@@ -15,14 +15,8 @@ def plot(frame: pd.DataFrame) -> Figure:
     """Accuracy on validation problems, task types together: rows are models, columns what an arm is compared with."""
     group = "all" if "all" in set(frame["group"]) else frame["group"].iloc[0]
     frame = pick(frame, quantity="pass@1", group=group).assign(name=frame["method"].map(again_or_label))
-    own = pick(frame, pale=False)
-    models, columns = present(own["model"]), present(own["reference"], COLUMNS)
-    names = [again_or_label(method) for method in in_order(own["method"])]
-    figure, axes = canvas(len(models), len(columns), 1.5 * len(models) + 0.5, sharex="col", sharey=True)
-    for row, model in zip(axes, models, strict=True):
-        for ax, against in zip(row, columns, strict=True):
-            forest(ax, pick(frame, model=model, reference=against), names)
-        row[0].set_ylabel(model)
-    for ax, against in zip(axes[-1], columns, strict=True):
-        ax.set_xlabel(f"pass@1, {COLUMNS[against]}")
-    return legend(figure, frame, []) if frame["pale"].any() else figure
+    names = [again_or_label(method) for method in in_order(pick(frame, pale=False)["method"])]
+    frame = frame.assign(against=frame["reference"].map(COLUMNS))
+    look = {"col_order": COLUMNS.values(), "height": 1.5, "sharex": "col", "sharey": True}
+    grid = facets(frame, lambda ax, rows: forest(ax, rows, names), "model", "against", **look)
+    return legend(grid.set_xlabels("pass@1").figure, frame, [])

@@ -11,16 +11,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
+from matplotlib.pyplot import subplots
 from matplotlib.ticker import MaxNLocator
 
-from azr.figures.panels import canvas, pick, present
-from azr.figures.style import GREY, PALETTE
+from azr.figures.panels import pick, present
+from azr.figures.style import GREY, PALETTE, WIDTH, use_style
 
-OWN = "#000000"
-_ROW = 0.25
+OWN = {"color": "#000000", "marker": "o", "linewidth": 1.2}
+HOLLOW = {"color": PALETTE["base"], "marker": "o", "markerfacecolor": "white", "markersize": 3, "linewidth": 0.8}
+REFERENCE = {"color": GREY, "linewidth": 5, "alpha": 0.4}
+_ROW = 0.27
 """Inches of a claim."""
-_LETTERS = 40
-_FAR = 1e6
+_LETTERS = 46
 
 
 def plot(frame: pd.DataFrame) -> Figure:
@@ -30,37 +32,34 @@ def plot(frame: pd.DataFrame) -> Figure:
         frame: model, id, part, paper, unit, estimate, low, high, side_low, side_high (the claim's side, shaded), base,
             base_low, base_high (the same statistic of the untrained base), verdict.
     """
+    use_style()
     frame = frame.assign(part=frame["part"].fillna(""))
     frame, behind = pick(frame, pale=False), pick(frame, pale=True)[["model", "id", "part", "low", "high"]]
     frame = frame.merge(behind, on=["model", "id", "part"], how="left", suffixes=("", "_reference"))
-    models, units = present(frame["model"]), present(frame["unit"])
+    models = present(frame["model"])
     claims = frame.drop_duplicates(["id", "part"])
-    blocks = [claims[claims["unit"] == unit] for unit in units]
+    blocks = [rows for _, rows in claims.groupby("unit", sort=False)]
     heights = [len(rows) * _ROW + 0.34 for rows in blocks]
-    shape = {"height_ratios": heights, "sharex": "row", "sharey": "row"}
-    figure, axes = canvas(len(units), len(models), sum(heights) + 0.4, **shape)
-    for panels, unit, rows in zip(axes, units, blocks, strict=True):
-        order = pd.MultiIndex.from_frame(rows[["id", "part"]])
-        for ax, model in zip(panels, models, strict=True):
-            own = frame[frame["model"] == model].set_index(["id", "part"])
-            for y, claim in enumerate(order):
-                if claim in own.index:
-                    _claim(ax, y, own.loc[claim], first=claim[0] not in order[:y].get_level_values("id"))
-            ax.set_xlabel(unit, labelpad=1)
+    look = {"height_ratios": heights, "sharex": "row", "sharey": "row", "squeeze": False, "layout": "constrained"}
+    figure, axes = subplots(len(blocks), len(models), figsize=(WIDTH, sum(heights) + 0.4), **look)
+    for panels, rows in zip(axes, blocks, strict=True):
+        places = rows[["id", "part"]].assign(y=range(len(rows)), first=~rows["id"].duplicated())
+        own = [places.merge(pick(frame, model=model), on=["id", "part"]) for model in models]
+        for ax, mine in zip(panels, own, strict=True):
+            _intervals(ax, mine)
+        for ax, mine in zip(panels, own, strict=True):
+            _far_bases(ax, mine)
+            ax.set_xlabel(rows["unit"].iloc[0], labelpad=1)
             ax.xaxis.set_major_locator(MaxNLocator(3))
             ax.grid(visible=False, axis="y")
         panels[0].set_yticks(range(len(rows)), _words(rows), fontsize=7)
         panels[0].set_ylim(len(rows) - 0.4, -0.6)
     for ax, model in zip(axes[0], models, strict=True):
         ax.set_title(model)
-    hollow = {"color": PALETTE["base"], "marker": "o", "markerfacecolor": "white", "linewidth": 0.8}
-    entries = [
-        Line2D([], [], color=OWN, marker="o", label="trained"),
-        Line2D([], [], label="untrained base", **hollow),
-        Line2D([], [], color="#DDDDDD", linewidth=6, label="the claim's side"),
-    ]
+    entries = [Line2D([], [], label="trained", **OWN), Line2D([], [], label="untrained base", **HOLLOW)]
+    entries += [Line2D([], [], color="#DDDDDD", linewidth=6, label="the claim's side")]
     if len(behind):
-        entries.append(Line2D([], [], color=GREY, linewidth=5, alpha=0.4, label="reference study"))
+        entries.append(Line2D([], [], label="reference study", **REFERENCE))
     figure.legend(handles=entries, loc="outside upper center", ncols=4)
     return figure
 
@@ -75,17 +74,32 @@ def _words(rows: pd.DataFrame) -> list[str]:
     return words
 
 
-def _claim(ax: Axes, y: int, row: pd.Series, first: bool) -> None:
-    """One row of a block: the claim's side, the estimate, below it the base's, and with its first part the verdict."""
-    side = np.array([row["side_low"], row["side_high"]], dtype=float)
-    low, high = np.clip(side, -_FAR, _FAR)
-    # Artists, not plots: neither the claim's side nor the reference widens the axis.
-    ax.add_artist(Rectangle((low, y - 0.42), high - low, 0.84, facecolor="#EEEEEE", edgecolor="none", zorder=0))
-    ax.plot(side, [y, y], linestyle="none")  # an end of the side that is finite belongs on the axis
-    ends = [row["low_reference"], row["high_reference"]]
-    ax.add_artist(Line2D(ends, [y - 0.14] * 2, color=GREY, linewidth=5, alpha=0.4))
-    ax.plot([row["low"], row["high"]], [y - 0.14] * 2, color=OWN, linewidth=1.2)
-    ax.plot(row["estimate"], y - 0.14, "o", color=OWN)
-    ax.plot([row["base_low"], row["base_high"]], [y + 0.2] * 2, color=PALETTE["base"], linewidth=0.8)
-    ax.plot(row["base"], y + 0.2, "o", color=PALETTE["base"], markerfacecolor="white", markersize=3)
-    ax.text(1.02, y, row["verdict"] if first else "", transform=ax.get_yaxis_transform(), va="center", fontsize=7)
+def _intervals(ax: Axes, rows: pd.DataFrame) -> None:
+    """One model's rows of a block: estimates, below them the base's, the claims' sides, and the verdicts.
+
+    The axis is that of the estimates and of the ends of the sides; artists do not widen it.
+    """
+    for row in rows.itertuples():
+        above, below, side = row.y - 0.14, row.y + 0.2, (row.side_low, row.side_high)
+        ax.plot([row.low, row.high], [above, above], **OWN | {"marker": ""})
+        ax.plot(row.estimate, above, **OWN)
+        ax.plot(side, [row.y, row.y], linestyle="none")
+        if np.isfinite(side).any():
+            low, high = np.clip(side, -1e6, 1e6)
+            ax.add_artist(Rectangle((low, row.y - 0.42), high - low, 0.84, facecolor="#EEEEEE", zorder=0))
+        ax.add_artist(Line2D([row.low_reference, row.high_reference], [above, above], **REFERENCE))
+        ax.add_artist(Line2D([row.base_low, row.base_high], [below, below], **HOLLOW | {"marker": ""}))
+        ax.add_artist(Line2D([row.base], [below], **HOLLOW))
+        if row.first:
+            ax.text(1.02, row.y, row.verdict, transform=ax.get_yaxis_transform(), va="center", fontsize=7)
+
+
+def _far_bases(ax: Axes, rows: pd.DataFrame) -> None:
+    """The numbers of those of the base that lie outside the axis, where they left it."""
+    low, high = ax.get_xlim()
+    for row in rows.itertuples():
+        look = {"va": "center", "fontsize": 7, "color": HOLLOW["color"]}
+        if row.base > high:
+            ax.text(high, row.y + 0.2, f"base {row.base:.2f} →", ha="right", **look)
+        elif row.base < low:
+            ax.text(low, row.y + 0.2, f"← base {row.base:.2f}", ha="left", **look)

@@ -1,7 +1,7 @@
-"""What figures share: lines with bands over panels, forests of intervals, one legend, the reference study behind.
+"""What figures share: a grid of panels, lines with bands, forests of intervals, one legend, the reference study behind.
 
     frame = overlay(frame, reference)
-    grid = facets(frame, "step", row="model", col="group")
+    grid = facets(frame, line_panel("step"), row="model", col="group")
     legend(grid.figure, frame)
 
 A frame has model, method, estimate, low, high, and what the panels go by. The reference study is drawn pale: thick
@@ -10,21 +10,22 @@ lines without bands, thick bars behind points. Left out: statistics.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 
-import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.pyplot import subplots
 from matplotlib.ticker import MaxNLocator
 
 from azr.figures.style import GREY, WIDTH, color_of, in_order, label, marker_of, use_style
 
 PALE = {"linewidth": 5, "alpha": 0.28, "zorder": 1, "solid_capstyle": "butt"}
 """The look of the reference study's lines."""
+Panel = Callable[[Axes, pd.DataFrame], None]
+"""What draws the rows of one panel."""
 
 
 def overlay(frame: pd.DataFrame, reference: pd.DataFrame | None) -> pd.DataFrame:
@@ -42,63 +43,84 @@ def pick(frame: pd.DataFrame, **values: object) -> pd.DataFrame:
     return frame
 
 
-def canvas(rows: int, columns: int, height: float, **options: object) -> tuple[Figure, np.ndarray]:
-    """A figure as wide as a page with ``rows`` x ``columns`` axes [rows, columns]; ``height`` in inches."""
-    use_style()
-    return subplots(rows, columns, figsize=(WIDTH, height), layout="constrained", squeeze=False, **options)
-
-
-def lines(
-    data: pd.DataFrame, x: str, ax: Axes, *, style: str | None = None, dashes: Mapping[str, str] | None = None
-) -> None:
-    """A line a method and value of ``style``; solid ones with a band, or an error bar where there is a single point.
-
-    Args:
-        data: method, ``x``, estimate, low, high, pale, ``style``.
-        x: column of the horizontal axis.
-        ax: where to draw.
-        style: column by which lines differ in their dashes; all are solid without it.
-        dashes: line style by its values.
-    """
-    data = data.assign(line=data[style].map(dashes) if style else "-").sort_values(x)
-    for method in in_order(data["method"]):
-        color = color_of(method)
-        for (line, pale), rows in data[data["method"] == method].groupby(["line", "pale"]):
-            if line != "-" and (pale or len(rows) == 1):
-                continue
-            if pale:
-                ax.plot(rows[x], rows["estimate"], color=color, **PALE)
-                continue
-            few = marker_of(method) if len(rows) <= 12 else None
-            ax.plot(rows[x], rows["estimate"], color=color, linestyle=line, marker=few, zorder=3)
-            if line == "-" and len(rows) == 1:
-                ax.vlines(rows[x], rows["low"], rows["high"], color=color, linewidth=1.2, zorder=3)
-            elif line == "-":
-                ax.fill_between(rows[x], rows["low"], rows["high"], color=color, alpha=0.13, linewidth=0, zorder=2)
+def present(values: Iterable[str], order: Iterable[str] | None = None) -> list[str]:
+    """The distinct values that occur, in the order given, else in that of appearance."""
+    found = dict.fromkeys(values)
+    return [name for name in dict.fromkeys(order or found) if name in found]
 
 
 def facets(
     frame: pd.DataFrame,
-    x: str,
+    draw: Panel,
     row: str,
     col: str,
     *,
-    row_order: Sequence[str] | None = None,
-    col_order: Sequence[str] | None = None,
+    row_order: Iterable[str] | None = None,
+    col_order: Iterable[str] | None = None,
     height: float = 1.7,
-    **look: object,
+    sharex: bool | str = True,
+    sharey: bool | str = "row",
+    ratios: Sequence[float] | None = None,
+    ylabels: Mapping[str, str] | None = None,
 ) -> sns.FacetGrid:
-    """``lines`` in a grid of panels, titled by ``row`` and ``col``; ``height`` of a row in inches."""
+    """A grid of panels as wide as a page, titled by ``row`` and ``col``, each drawn from its rows of the frame.
+
+    ``row_order`` and ``col_order`` say what is shown, where it occurs; ``height`` of a row is in inches, ``ratios`` are
+    relative heights of the rows. With ``ylabels``, by ``row``, rows have these in place of titles.
+    """
     use_style()
     own = pick(frame, pale=False)
     orders = {"row_order": present(own[row], row_order), "col_order": present(own[col], col_order)}
-    grid = sns.FacetGrid(frame, row=row, col=col, sharey="row", margin_titles=True, **orders)
+    shared = {"sharex": sharex, "sharey": sharey, "gridspec_kws": {"height_ratios": ratios}}
+    grid = sns.FacetGrid(frame, row=row, col=col, margin_titles=True, **orders, **shared)
     grid.figure.set_size_inches(WIDTH, height * len(orders["row_order"]) + 0.6)
     for (row_name, col_name), ax in grid.axes_dict.items():
-        lines(pick(frame, **{row: row_name, col: col_name}), x, ax, **look)
+        draw(ax, pick(frame, **{row: row_name, col: col_name}))
     grid.figure.set_layout_engine("constrained")
-    grid.set_xlabels(x)
-    return grid.set_titles(row_template="{row_name}", col_template="{col_name}")
+    grid.set_titles(row_template="" if ylabels else "{row_name}", col_template="{col_name}").set_axis_labels("", "")
+    for ax, name in zip(grid.axes[:, 0], grid.row_names, strict=True):
+        ax.set_ylabel(ylabels[name] if ylabels else "")
+    return grid
+
+
+def line_panel(x: str, style: str | None = None, dashes: Mapping[str, str] | None = None, zero: bool = False) -> Panel:
+    """A panel of ``lines``, with the line at 0 if wanted; few ticks, at whole numbers where ``x`` is a step."""
+
+    def draw(ax: Axes, rows: pd.DataFrame) -> None:
+        lines(ax, rows, x, style, dashes)
+        if zero:
+            ax.axhline(0, color=GREY, linewidth=0.8, zorder=0)
+        if x == "step":
+            ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=4))
+
+    return draw
+
+
+def lines(
+    ax: Axes, data: pd.DataFrame, x: str, style: str | None = None, dashes: Mapping[str, str] | None = None
+) -> None:
+    """A line a method and value of ``style``; solid ones with a band, or an error bar where there is a single point.
+
+    Args:
+        ax: where to draw.
+        data: method, ``x``, estimate, low, high, pale, ``style``.
+        x: column of the horizontal axis.
+        style: column by which lines differ in their dashes; all are solid without it.
+        dashes: line style by its values.
+    """
+    data = data.assign(line=data[style].map(dashes) if style else "-").sort_values(x)
+    for (method, line, pale), rows in data.groupby(["method", "line", "pale"]):
+        solid, color, few = line == "-", color_of(method), marker_of(method) if len(rows) <= 12 else None
+        if not solid and (pale or len(rows) == 1):
+            continue
+        if pale:
+            ax.plot(rows[x], rows["estimate"], color=color, **PALE)
+            continue
+        ax.plot(rows[x], rows["estimate"], color=color, linestyle=line, marker=few, zorder=3)
+        if solid and len(rows) == 1:
+            ax.vlines(rows[x], rows["low"], rows["high"], color=color, linewidth=1.2, zorder=3)
+        elif solid:
+            ax.fill_between(rows[x], rows["low"], rows["high"], color=color, alpha=0.13, linewidth=0, zorder=2)
 
 
 def forest(ax: Axes, rows: pd.DataFrame, names: Sequence[str]) -> None:
@@ -126,44 +148,17 @@ def legend(
     figure: Figure,
     frame: pd.DataFrame,
     methods: Sequence[str] | None = None,
-    *,
     styles: Mapping[str, str] | None = None,
     handles: Sequence[Line2D] = (),
 ) -> Figure:
     """One legend above all panels: the frame's methods, or those given, ``styles`` by line, the reference study."""
+    entry = partial(Line2D, [], [])
     methods = in_order(pick(frame, pale=False)["method"] if methods is None else methods)
-    entries = [Line2D([], [], color=color_of(m), marker=marker_of(m), label=label(m)) for m in methods]
-    entries += [Line2D([], [], color=GREY, linestyle=line, label=name) for name, line in (styles or {}).items()]
-    entries += list(handles)
-    if frame["pale"].any():
-        entries.append(Line2D([], [], color=GREY, label="reference study", **PALE))
-    width = sum(len(entry.get_label()) + 7 for entry in entries)  # in letters; about 105 fit a line
+    entries = [entry(color=color_of(method), marker=marker_of(method), label=label(method)) for method in methods]
+    entries += [entry(color=GREY, linestyle=line, label=name) for name, line in (styles or {}).items()]
+    entries += [*handles, *([entry(color=GREY, label="reference study", **PALE)] if frame["pale"].any() else [])]
+    width = sum(len(one.get_label()) + 7 for one in entries)  # in letters; about 105 fit a line
     columns = len(entries) if width <= 105 else (len(entries) + 1) // 2
-    figure.legend(handles=entries, loc="outside upper center", ncols=columns, handlelength=2.2, columnspacing=1.5)
+    if entries:
+        figure.legend(handles=entries, loc="outside upper center", ncols=columns, handlelength=2.2, columnspacing=1.5)
     return figure
-
-
-def present(values: pd.Series, order: Iterable[str] | None = None) -> list[str]:
-    """The distinct values that occur, in the order given, else in that of appearance."""
-    found = list(dict.fromkeys(values))
-    return [name for name in order if name in found] if order else found
-
-
-def zero_line(ax: Axes) -> None:
-    """The line at which two methods do not differ."""
-    ax.axhline(0, color=GREY, linewidth=0.8, zorder=0)
-
-
-def whole_steps(ax: Axes) -> None:
-    """A few ticks at whole training steps."""
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=4))
-    ax.set_xlabel("training step")
-
-
-def k_axis(ax: Axes, ks: Sequence[int]) -> None:
-    """Powers of two, every second one written."""
-    ax.set_xscale("log", base=2)
-    ticks = sorted(set(ks))[:: 2 if len(set(ks)) > 5 else 1]
-    ax.set_xticks(ticks, [str(k) for k in ticks])
-    ax.minorticks_off()
-    ax.set_xlabel("k")

@@ -16,7 +16,6 @@ import io
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-import matplotlib as mpl
 import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
@@ -46,28 +45,18 @@ _DPI = 150
 
 def use_style() -> None:
     """Set the look of all figures drawn after it."""
-    sns.set_theme(context="paper", style="ticks")
-    mpl.rcParams.update(
-        {
-            "figure.dpi": 100,
-            "font.family": "DejaVu Sans",  # shipped with matplotlib: the same text on every machine
-            "font.size": 8,
-            "axes.titlesize": 8,
-            "axes.labelsize": 8,
-            "legend.fontsize": 8,
-            "xtick.labelsize": 7.5,
-            "ytick.labelsize": 7.5,
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-            "axes.grid": True,
-            "grid.color": "#E6E6E6",
-            "grid.linewidth": 0.5,
-            "lines.linewidth": 1.4,
-            "lines.markersize": 3.5,
-            "legend.frameon": False,
-            "pdf.fonttype": 42,  # text stays text in the PDF
-        }
-    )
+    look = {
+        "axes.grid": True,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "grid.color": "#E6E6E6",
+        "grid.linewidth": 0.5,
+        "lines.markersize": 3.5,
+        "legend.frameon": False,
+        "pdf.fonttype": 42,  # text stays text in the PDF
+    }
+    # DejaVu ships with matplotlib: the same text on every machine.
+    sns.set_theme(context="paper", style="ticks", font="DejaVu Sans", font_scale=0.85, rc=look)
 
 
 def arm_of(method: str) -> str:

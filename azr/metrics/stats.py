@@ -129,7 +129,8 @@ def ratio_interval(numerator: ArrayLike, denominator: ArrayLike) -> Interval:
     0.2
     """
     x, y = np.broadcast_arrays(_table(numerator), _table(denominator))
-    ratio, below = float(x.mean() / y.mean()), crossed_interval(y)
+    below = crossed_interval(y)
+    ratio = float(x.mean() / below.estimate) if below.estimate else np.nan
     if not (below.low > 0 or below.high < 0):
         return Interval(ratio, np.nan, np.nan, np.nan, below.df)
     about = crossed_interval((x - ratio * y) / y.mean())

@@ -56,14 +56,10 @@ def test_a_study_too_small_for_a_figure_says_so(small):
         catalogue.draw("fig04_leash", small)
 
 
-def test_only_what_was_measured_can_be_drawn(frames):
-    assert catalogue.available({"test": frames["test"]}) == [
-        "fig00_base",
-        "fig01_sft",
-        "fig02_rlvr",
-        "fig04_passk",
-        "fig04_leash",
-    ]
+def test_a_reference_without_a_figures_frames_is_left_out(frames):
+    figure, _ = catalogue.draw("fig01_sft", frames, {"log": frames["log"]})
+    assert "reference study" not in {text.get_text() for text in figure.findobj(plt.Text)}
+    plt.close(figure)
 
 
 def test_an_arm_of_ones_own_is_shown_beside_the_figures_arms(frames):

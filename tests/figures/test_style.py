@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from azr.figures import style
-from azr.figures.panels import canvas, forest, lines, overlay
+from azr.figures.panels import forest, lines, overlay
 
 FRAME = pd.DataFrame({"k": [1, 2], "method": ["base", "ü"], "estimate": [1 / 3, np.nan]})
 
@@ -51,18 +51,18 @@ def test_every_method_has_a_look(method):
 
 def test_lines_have_bands_and_a_single_point_an_error_bar():
     points = {"method": "sft", "step": [0, 30, 60], "estimate": [0, 1, 2], "low": [0, 0, 1], "high": [0, 2, 3]}
-    _, axes = canvas(1, 2, 2.0)
-    lines(overlay(pd.DataFrame(points), None), "step", axes[0, 0])
+    _, axes = plt.subplots(1, 2, squeeze=False)
+    lines(axes[0, 0], overlay(pd.DataFrame(points), None), "step")
     band = axes[0, 0].collections[0].get_paths()[0].vertices
     assert (60, 3) in {tuple(corner) for corner in band}
-    lines(overlay(pd.DataFrame(points).tail(1), None), "step", axes[0, 1])
+    lines(axes[0, 1], overlay(pd.DataFrame(points).tail(1), None), "step")
     assert axes[0, 1].collections[0].get_segments()[0].tolist() == [[60, 1], [60, 3]]
 
 
 def test_in_a_forest_the_reference_does_not_widen_the_axis():
     row = {"model": "nano", "method": "sft", "name": "SFT", "estimate": 0.1, "low": 0.0, "high": 0.2}
-    _, axes = canvas(1, 1, 2.0)
+    _, ax = plt.subplots()
     reference = pd.DataFrame([row | {"low": -50.0, "high": 50.0}])
-    forest(axes[0, 0], overlay(pd.DataFrame([row]), reference), ["SFT"])
-    assert -1 < axes[0, 0].get_xlim()[0] < axes[0, 0].get_xlim()[1] < 1
+    forest(ax, overlay(pd.DataFrame([row]), reference), ["SFT"])
+    assert -1 < ax.get_xlim()[0] < ax.get_xlim()[1] < 1
     plt.close("all")
