@@ -129,7 +129,7 @@ class Study:
             return pd.DataFrame()
         if self.profile.name == CHECK:
             words.append("A check of the pipeline, not a result.")
-            figure.text(0.5, 0.5, words[-1], size=18, rotation=20, alpha=0.35, ha="center")
+            figure.supxlabel(words[-1], fontsize=8, color="firebrick")
         self.save(figure, name, frame)
         display(figure)
         print("\n".join(words))
