@@ -22,7 +22,8 @@ from azr import __version__
 from azr.errors import FailedError, UserError
 from azr.runs import DEFAULT_PROFILE, RUNS, Run, profile_names, run_folder, stamp
 
-NEW, FILE = click.Path(path_type=Path), click.Path(path_type=Path, exists=True)
+NEW, THERE = click.Path(path_type=Path), click.Path(path_type=Path, exists=True)
+FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 COUNT, SEED = click.IntRange(min=1), click.IntRange(min=0, max=2**31 - 1)
 
 
@@ -155,7 +156,7 @@ def custom_name(arm: str, changes: dict[str, Any]) -> str:
 @azr.command()
 @click.argument("target", metavar="RUN|MODEL")
 @click.option("--problems", multiple=True, metavar="NAME|FILE", help="a problem set, by name or as JSONL (repeatable)")
-@click.option("--data", type=FILE, help="the file of the one named set, not the hub's")
+@click.option("--data", type=THERE, help="the file of the one named set, not the hub's")
 @click.option("--samples", type=COUNT, help="samples a problem instead of the profile's")
 @click.option("--limit", type=COUNT, help="problems of each group instead of the profile's")
 @click.option("--sampling-seed", type=SEED, default=0, help="seed of sampling (default: 0)")
@@ -196,8 +197,8 @@ def evaluate(
 
 
 @azr.command()
-@click.argument("first", type=FILE)
-@click.argument("second", type=FILE)
+@click.argument("first", type=THERE)
+@click.argument("second", type=THERE)
 @click.option("--k", type=COUNT, multiple=True, help="pass@k at these k (default: 1 and half the samples)")
 def compare(first: Path, second: Path, k: tuple[int, ...]) -> None:
     """Paired differences of pass@k between two runs, or two tables of azr evaluate, problem by problem.

@@ -42,6 +42,7 @@ def test_help_and_refusals_load_nothing_heavy():
         "train nonsense",
         "train sft --seed-file README.md",
         "train selfplay --seed-file absent.jsonl",
+        "train selfplay --seed-file tests",
         "train selfplay --set train.steps",
         "train selfplay --set train.steps=0",
         "evaluate nano --samples 0",

@@ -30,20 +30,21 @@ def test_numbers_choose_notebooks_in_their_order():
 
 @pytest.fixture(autouse=True)
 def own_environment(monkeypatch):
-    for name in ("AZR_FIGURES", "IPYTHONDIR", "JUPYTER_RUNTIME_DIR", "MPLBACKEND"):
+    names = ("AZR_FIGURES", "IPYTHONDIR", "JUPYTER_RUNTIME_DIR", "MPLBACKEND", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+    for name in names:
         monkeypatch.setenv(name, "")
 
 
 def test_notebooks_run_with_the_parameters_they_have_up_to_the_first_that_fails(tmp_path, capsys):
     parameters = new_code_cell('profile = "smoke"\njobs = None', metadata={"tags": ["parameters"]})
-    show = "import os\nprint(profile, jobs, os.environ['AZR_FIGURES'])"
+    show = "import os\nprint(profile, jobs, os.environ['OMP_NUM_THREADS'], os.environ['AZR_FIGURES'])"
     write(tmp_path / "nb" / "00_good.ipynb", new_markdown_cell("# One"), parameters, new_code_cell(show))
     write(tmp_path / "nb" / "01_bad.ipynb", new_code_cell("1 + 1"), new_code_cell("text = ''\nint(text)"))
     write(tmp_path / "nb" / "02_never.ipynb", new_code_cell("1"))
     runs = tmp_path / "runs"
     with pytest.raises(NotebookError, match=r"01_bad failed at `text = ''`:\nValueError: invalid literal"):
         run_notebooks("laptop", "0,1,2", 3, notebooks=tmp_path / "nb", runs=runs)
-    assert f"laptop 3 {runs / 'laptop' / 'figures'}" in capsys.readouterr().out
+    assert f"laptop 3 1 {runs / 'laptop' / 'figures'}" in capsys.readouterr().out
     assert sorted(path.name for path in (runs / "laptop" / "notebooks").iterdir()) == ["00_good.ipynb", "01_bad.ipynb"]
 
 
