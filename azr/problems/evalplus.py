@@ -2,8 +2,8 @@
 
 Both published forms are read: EvalPlus's own release has a problem's inputs and its tolerance, the hub's has them
 inside of a test program. Either becomes one trusted test, which runs after the model's program in the sandbox: what is
-right, the reference solution says. It sees none of the globals of that program but the entry function, and takes nothing
-for equal because the model's object says so: only values of built-in types and of ``collections`` are compared.
+right, the reference solution says. It sees none of the globals of that program but the entry function, and takes
+nothing for equal because the model's object says so: only values of built-in types and of ``collections`` are compared.
 
 Comparison follows EvalPlus: ``==``, else numbers within the tolerance (1e-6 where all are floats, relative 1e-7), and
 its oracles for single problems. Left out: its contracts (not checked there either), its per-input time limits.

@@ -20,6 +20,7 @@ CODE = {"code": "def g(a, b):\n    return a + b", "input": "g(1, b=2)", "output"
 MATHS = {"question": "What is 2 + 3?", "answer": "5"}
 TASK = Task(TaskType.INDUCTION, "def f(x):\n    return x + 1", ("1", "2"), ("2", "3"), "adds")
 SEED = {"snippet": "def f(x):\n    return x + 1", "input": "1", "output": "2", "imports": []}
+CHECKED = {"task_id": 1, "prompt": "?", "code": "x", "test": "inputs = [[1]]\nassertion(g(*inp), exp, 0)"}
 SEVERAL = {"snippet": "def f(x):\n    return x * 2", "inputs": ["1", "'a'"], "outputs": ["2", "aa"], "message": "twice"}
 
 
@@ -57,7 +58,7 @@ def test_worked_answers_of_the_world_are_right_and_well_formed(style):
         ([CODE | {"function_name": "g"}], "execution", ["deduction"]),
         ([TASK.to_json()], "task", ["induction"]),
         ([SEED, SEVERAL], "seeds", ["deduction", "abduction", "induction"]),
-        ([{"task_id": 1, "prompt": "?", "code": "x", "test": "inputs = [[1]]\nassertion(g(*inp), exp, 0)"}], "evalplus", ["own"]),
+        ([CHECKED], "evalplus", ["own"]),
     ],
 )
 def test_a_files_rows_are_told_by_their_columns(rows, grader, groups, tmp_path):
