@@ -42,7 +42,7 @@ def parse_literal(text: str) -> Any:
 
     Raises ValueError for anything else, text over ``MAX_LITERAL_CHARS`` included.
     """
-    return _evaluate(_parse(text.strip()))
+    return _read(text.strip())[1]
 
 
 def parse_arguments(text: str) -> tuple[Any, ...]:
@@ -57,12 +57,12 @@ def parse_arguments(text: str) -> tuple[Any, ...]:
     # sequence of literals at all. Nothing is put before the text or around it, so it has nothing to close.
     if not text.endswith(","):
         text += ","
-    node = _parse(text)
+    node, value = _read(text)
     lines = text.encode("utf-8", "surrogatepass").split(b"\n")
     place = (node.lineno, node.col_offset, node.end_lineno, node.end_col_offset)
     if not isinstance(node, ast.Tuple) or place != (1, 0, len(lines), len(lines[-1])):
         raise ValueError("the input is no sequence of literals")
-    return _evaluate(node)
+    return value
 
 
 def same_literal(a: str, b: str) -> bool:
@@ -145,20 +145,15 @@ def _type_name(kind: type) -> str:
     return type.__dict__["__name__"].__get__(kind)[:80]
 
 
-def _parse(text: str) -> ast.expr:
+def _read(text: str) -> tuple[ast.expr, Any]:
+    """The syntax tree of a literal and its value."""
     if len(text) > MAX_LITERAL_CHARS:
         raise ValueError(f"the text has {len(text)} characters, over {MAX_LITERAL_CHARS}")
     try:
         node = ast.parse(text, _FILE, mode="eval").body
-    except (SyntaxError, ValueError, MemoryError, RecursionError, OverflowError) as error:
+        value = ast.literal_eval(node)
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError, OverflowError) as error:
         raise ValueError(f"no literal: {type(error).__name__}") from None
     if "..." in text and any(isinstance(n, ast.Constant) and n.value is Ellipsis for n in ast.walk(node)):
         raise ValueError("no literal: Ellipsis")  # literal_eval lets it pass
-    return node
-
-
-def _evaluate(node: ast.expr) -> Any:
-    try:
-        return ast.literal_eval(node)
-    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError, OverflowError) as error:
-        raise ValueError(f"no literal: {type(error).__name__}") from None
+    return node, value

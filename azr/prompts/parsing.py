@@ -18,9 +18,9 @@ from __future__ import annotations
 import ast
 import textwrap
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass
 
+from azr.executor.literals import literal_text, parse_arguments, parse_literal
 from azr.prompts.fences import Block, blocks
 from azr.tasks import TaskType
 
@@ -30,7 +30,6 @@ ENTRY = "f"
 """The name of a program's entry function."""
 ANSWER_KIND = {TaskType.DEDUCTION: "output", TaskType.ABDUCTION: "input", TaskType.INDUCTION: "python"}
 """The kind of block that holds the answer to a task."""
-_SYNTAX = (SyntaxError, ValueError, TypeError, RecursionError, MemoryError)
 _FILE = "<response>"
 warnings.filterwarnings("ignore", module=_FILE)  # invalid escapes and the like in other people's programs
 
@@ -52,19 +51,8 @@ def parse(source: str) -> ast.Module | None:
         return None
     try:
         return ast.parse(source, _FILE)
-    except _SYNTAX:
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
-
-
-def is_literal(node: ast.expr) -> bool:
-    """Whether the expression is a literal as ``ast.literal_eval`` takes it, and not the dots of an elision."""
-    if any(isinstance(part, ast.Constant) and part.value is ... for part in ast.walk(node)):
-        return False
-    try:
-        ast.literal_eval(node)
-    except _SYNTAX:
-        return False
-    return True
 
 
 def read_program(text: str, rename: bool) -> ReadProgram:
@@ -90,7 +78,7 @@ def read_program(text: str, rename: bool) -> ReadProgram:
     return ReadProgram(source, parameters=parameters, entry=entry.name)
 
 
-def read_arguments(text: str, parameters: Sequence[str] | None = None, entry: str = ENTRY) -> str | None:
+def read_arguments(text: str, parameters: tuple[str, ...] | None = None, entry: str = ENTRY) -> str | None:
     """The arguments of one call as literals with commas between them, or None.
 
     Taken are ``1, 'a'``, a call ``f(1, 'a')`` (``entry`` is another name the function may have) and named arguments:
@@ -109,17 +97,22 @@ def read_arguments(text: str, parameters: Sequence[str] | None = None, entry: st
         free = (parameters or ())[len(call.args) :]
         named = {name: named.get(name) for name in free[: len(named)]}
     values = [*call.args, *named.values()]
-    if None in named or None in values or not all(map(is_literal, values)):
+    if None in named or None in values or not (values or parameters == ()):
         return None
-    allowed = values or (parameters is not None and not parameters)
-    return ", ".join(map(ast.unparse, values)) if allowed else None
+    found = ", ".join(map(ast.unparse, values))
+    try:
+        parse_arguments(found)
+    except ValueError:
+        return None
+    return found
 
 
 def read_literal(text: str) -> str | None:
     """One value as the literal of it, or None. Several values separated by commas are a tuple; comments are dropped."""
-    tree = parse(textwrap.dedent(text).strip())
-    node = tree.body[0] if tree and len(tree.body) == 1 else None
-    return ast.unparse(node) if isinstance(node, ast.Expr) and is_literal(node.value) else None
+    try:
+        return literal_text(parse_literal(text), MAX_CHARS)
+    except ValueError:
+        return None
 
 
 def find_program(text: str, *, proposed: bool) -> ReadProgram:
@@ -134,7 +127,7 @@ def find_program(text: str, *, proposed: bool) -> ReadProgram:
     return next((result for result in read if result.program), read[0] if read else ReadProgram(None, "no program"))
 
 
-def find_answer(task_type: TaskType, text: str, parameters: Sequence[str] | None = None) -> str | None:
+def find_answer(task_type: TaskType, text: str, parameters: tuple[str, ...] | None = None) -> str | None:
     """The answer to a task in the final part of a response: a literal, arguments, or the text of a program.
 
     The last block of the kind counts and no other; without one the last unlabelled or python block that holds a value;
