@@ -97,8 +97,9 @@ def _intervals(ax: Axes, rows: pd.DataFrame) -> None:
 def _far_bases(ax: Axes, rows: pd.DataFrame) -> None:
     """The numbers of those of the base that lie outside the axis, where they left it."""
     low, high = ax.get_xlim()
+    behind = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
+    look = {"va": "center", "fontsize": 7, "color": HOLLOW["color"], "bbox": behind}
     for row in rows.itertuples():
-        look = {"va": "center", "fontsize": 7, "color": HOLLOW["color"]}
         if row.base > high:
             ax.text(high, row.y + 0.2, f"base {row.base:.2f} →", ha="right", **look)
         elif row.base < low:

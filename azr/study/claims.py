@@ -283,7 +283,7 @@ def with_base_in_place(frames: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataF
             order = {seed: (i + place) % len(seeds) for i, seed in enumerate(seeds)}
             parts += [again.assign(method=arm, seed=again["seed"].map(order))] if seeds else []
         placed[name] = pd.concat(parts, ignore_index=True)
-    if "sparsity" in frames:
+    if len(placed.get("sparsity", ())):
         rows = frames["sparsity"]
         untouched = rows["parameters"].where(rows["method"] == "selfplay-full")
         placed["sparsity"] = rows.assign(**{key: untouched.fillna(rows[key]) for key in ("unchanged", "null")})

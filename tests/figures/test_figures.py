@@ -85,3 +85,16 @@ def test_a_claim_is_drawn_with_its_own_sign_and_the_bases_number_beside_it():
     points = {float(x) for line in entropy.get_lines() for x in np.atleast_1d(line.get_xdata())}
     assert {-0.11, 0.001} <= points, "a fall of entropy stands left of 0"
     plt.close(figure)
+
+
+def test_a_claim_without_a_side_has_no_shade_and_a_base_far_away_is_a_number():
+    claims = synthetic_claims(("nano",)).query("id == 'E2'").assign(base=9.0)
+    figure, _ = catalogue.draw("fig09_claims", {"claims": claims})
+    ax = figure.axes[0]
+    assert len(ax.patches) == 1
+    assert ax.get_xlim()[1] < 9
+    assert any("9.00" in text.get_text() for text in ax.texts)
+    plt.close(figure)
+    figure, _ = catalogue.draw("fig09_claims", {"claims": claims.assign(side_low=-np.inf)})
+    assert not figure.axes[0].patches
+    plt.close(figure)

@@ -126,6 +126,11 @@ def test_a_study_with_an_effect_supports_what_is_there_and_calls_the_rest_by_nam
     assert own.loc["C1":"C14", "p_holm"].notna().all()
 
 
+def test_a_share_of_the_start_is_no_number_of_nats(table):
+    units = table.drop_duplicates("id").set_index("id")["unit"]
+    assert (units["C7"], units["C9"], units["E3"]) == ("nats a token", "share of the start", "share of the start")
+
+
 def test_training_that_harms_contradicts_and_leaves_no_margin(study):
     harmed = {"test": study["test"].assign(c=study["test"]["n"] - study["test"]["c"])}
     assert verdict_of(table_of(harmed, "C1"), "C1") == CONTRADICTED
