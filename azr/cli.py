@@ -225,10 +225,10 @@ def sparsity(before: str, after: str, by: str | None, csv: Path | None) -> None:
     from azr.metrics.sparsity import sparsity_report
     from azr.models.loading import weights_folder
 
-    report = sparsity_report(weights_folder(before), weights_folder(after), by)
-    click.echo(report.text())
+    table, text = sparsity_report(weights_folder(before), weights_folder(after), by)
+    click.echo(text)
     if csv:
-        report.frame.to_csv(csv, index=False, float_format="%.10g")
+        table.to_csv(csv, index=False, float_format="%.10g")
         click.echo(f"written: {csv}")
 
 
