@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
+from azr.cli import main
 from azr.errors import UserError
 from azr.metrics import sparsity_report, sparsity_table, update_sparsity
 from azr.metrics.sparsity import DEFINITIONS
@@ -118,7 +119,7 @@ def test_tied_weights_count_once():
     assert sparsity_table(frame)["parameters"].iloc[0] == sum(p.numel() for p in model.parameters())
 
 
-def test_an_adapter_is_merged_and_said_to_be_one(tmp_path):
+def test_an_adapter_is_merged_and_said_to_be_one(tmp_path, capsys):
     merged = adapted(tmp_path, lora(target_modules=["q_proj", "up_proj"]))
     table, text = sparsity_report(tmp_path / "base", tmp_path / "adapter", "module")
     keys = ["module", "dtype", "tolerance"]
@@ -127,6 +128,8 @@ def test_an_adapter_is_merged_and_said_to_be_one(tmp_path):
     assert ours["sparsity"].to_numpy() == pytest.approx(direct["sparsity"].to_numpy(), abs=2e-3)
     assert ours["norm"].to_numpy() == pytest.approx(direct["norm"].to_numpy(), rel=1e-4)
     assert "LoRA" in text
+    assert main(["sparsity", str(tmp_path / "base"), str(tmp_path / "adapter"), "--by", "module"]) == 0
+    assert text in capsys.readouterr().out
 
 
 def test_checkpoints_of_different_models_are_refused(tmp_path):
