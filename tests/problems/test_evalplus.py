@@ -68,6 +68,13 @@ def test_the_hubs_form_of_mbpp_names_its_function_in_the_test(executor):
     assert not graded(row, "def triple(n):\n    return n * 2", executor).correct
 
 
+@pytest.mark.parametrize(("away", "right"), [(5e-4, True), (5e-3, False)])
+def test_the_tolerance_of_the_hubs_form_counts(away, right, executor):
+    row = ROWS["mbpp_hub"]
+    row = row | {"test": row["test"].replace("exp, 0)", "exp, 0.001)")}
+    assert graded(row, f"def triple(n):\n    return n * 3 + {away}", executor).correct == right
+
+
 @pytest.mark.parametrize(
     ("entry", "expected", "answer", "right"),
     [
