@@ -15,12 +15,13 @@ import platform
 import shutil
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import datasets
+import pandas as pd
 import torch
 import transformers
 from accelerate.utils import gather_object
@@ -122,8 +123,8 @@ def _prepare(
     record |= {"fingerprint": stamp, "proposer_reward": own, "seed_files": [file.name for file in seed_files]}
     if before and before["fingerprint"] != stamp:
         old = run.folder.with_name(f"{run.folder.name}.old-{time.strftime('%Y%m%d-%H%M%S')}")
-        now, then = _flat(record["settings"]), _flat(before["settings"])
-        changed = sorted(name for name in now | then if now.get(name) != then.get(name))
+        now, then = (pd.json_normalize(one["settings"]).iloc[0] for one in (record, before))  # by dotted name
+        changed = sorted(name for name in {*now.index, *then.index} if now.get(name) != then.get(name))
         why = ", ".join(changed) or "the weights, the data or azr's algorithm"
         print(f"{run.folder} was trained otherwise ({why}): it is kept as {old.name}.", flush=True)
         run.folder.rename(old)
@@ -133,12 +134,6 @@ def _prepare(
     write_json(run.folder / "run.json", record | {"versions": versions})
     if buffer:
         write_lines(run.folder / "seeds.jsonl", buffer.to_json())
-
-
-def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings by dotted name."""
-    sections = {name: value if isinstance(value, Mapping) else {"": value} for name, value in settings.items()}
-    return {f"{name}.{key}".rstrip("."): value for name, section in sections.items() for key, value in section.items()}
 
 
 def last_checkpoint(folder: Path) -> Path | None:
