@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
 DATA = ROOT / "figures" / "data"
 """The reference study's measurements."""
-CHECK = "smoke"
-"""The profile whose numbers only show that everything runs."""
+CHECK, REFERENCE = "smoke", "reference"
+"""The profile whose numbers only show that everything runs, and the one whose figures and measurements ship."""
 
 
 def said(number: Any, form: str = "+.3f") -> str:
@@ -53,15 +53,24 @@ class Study:
     seeds: tuple[int, ...] | None = None
     side_by_side: int | None = None
 
+    @property
+    def ships(self) -> bool:
+        """Whether this is the reference study as it ships: nothing of it was trained here."""
+        own = any((self.runs / REFERENCE).glob("*/*/run.json"))
+        return self.profile.name == REFERENCE and (DATA / "record.json").exists() and not own
+
     def jobs(self, arms: Sequence[str] | None = None) -> list[Subject]:
         """What there is to train and measure: of some arms and the base, or of all."""
         return jobs_of(self.profile, self.runs, arms, self.seeds)
 
-    def ensure(self, arms: Sequence[str]) -> None:
+    def ensure(self, arms: Sequence[str], fresh: bool = False) -> None:
         """Train and measure what is missing of ``arms`` and the base, or of other settings; says first what that is.
 
-        May be interrupted: what is done is kept, and the next call goes on from there. Raises JobError.
+        May be interrupted: what is done is kept, and the next call goes on from there. The reference study is read from
+        what ships, unless it is to be made ``fresh``. Raises JobError.
         """
+        if self.ships and not fresh:
+            return
         jobs = self.jobs(arms)
         missing = [job for job in jobs if not job.is_done()]
         if not missing:
@@ -80,7 +89,7 @@ class Study:
     @cached_property
     def frames(self) -> Frames:
         """The tidy frames of what is there, by name (``azr.study.collect``)."""
-        return collect(self.jobs())
+        return load_frames(DATA) if self.ships else collect(self.jobs())
 
     @cached_property
     def reference(self) -> Frames | None:
@@ -117,7 +126,7 @@ class Study:
 
         frames, behind = self.frames_of(name), self.reference
         words = readings(name, frames)
-        if behind is frames or self.profile.name == "reference":
+        if behind is frames or self.profile.name == REFERENCE:
             behind = None
         if name == "fig09_claims":
             frames, words = {"claims": self.claims}, [findings(self.claims)]

@@ -56,18 +56,19 @@ def jobs_of(
     """The jobs of a profile: with each of its models the base and its arms (of these, those in ``arms``).
 
     ``seeds`` are training seeds, by default all of the profile. The base has sampling seed 0, the control, and
-    others: one for each training seed, and at least two, since the leash is fitted on repeated measurements. The last
-    models come first, since they are the largest. Raises UserError for a name that is no arm.
+    others: one for each training seed, and at least two, since the leash is fitted on repeated measurements. All arms
+    come with one seed before any comes with the next, so that half a study can be looked at. Raises UserError for a
+    name that is no arm.
     """
     jobs = []
     for arm in arms or ():
         arm_named(arm)
-    for model in profile.models[::-1]:
+    for model in profile.models:
         own, chosen = override(profile, {"model.name": model.name}), range(model.seeds) if seeds is None else seeds
         all_arms = profile.arms if model.arms is None else model.arms
         names = [arm for arm in all_arms if arms is None or arm in arms]
         kinds = [(BASE, own, seed) for seed in sorted({0, 1, 2, *(seed + 1 for seed in chosen)})]
-        kinds += [(arm, arm_profile(arm, own), seed) for arm in names for seed in chosen]
+        kinds += [(arm, arm_profile(arm, own), seed) for seed in chosen for arm in names]
         for arm, settings, seed in kinds:
             jobs.append(Subject(Run(run_folder(runs, profile.name, model.name, arm, seed)), settings, arm, seed))
     return jobs

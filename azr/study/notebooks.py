@@ -21,12 +21,9 @@ from azr.arms import ARMS
 from azr.errors import FailedError, UserError
 from azr.progress import duration
 from azr.runs import ROOT, RUNS
-from azr.study import DATA, open_study
+from azr.study import DATA, REFERENCE, open_study
 from azr.study.collect import save_frames
 from azr.study.jobs import default_side_by_side
-
-REFERENCE = "reference"
-"""The profile whose figures and measurements ship."""
 
 
 class NotebookError(FailedError):
@@ -71,7 +68,7 @@ def run_notebooks(
         threads = str(study.profile.threads)  # of each kernel: those that run side by side would fight for cores
         os.environ |= {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
         if only is None:
-            study.ensure(list(ARMS))
+            study.ensure(list(ARMS), fresh)
         side_by_side = 1 if only else jobs or default_side_by_side(study.profile)
         known = {"profile": profile, "jobs": jobs, "runs": str(runs)}
         failed = []
@@ -89,7 +86,8 @@ def run_notebooks(
     if figures == ROOT / "figures" and only is None:
         from azr.study.readme import write_readme
 
-        save_frames(study.frames, DATA)
+        if not study.ships:
+            save_frames(study.frames, DATA)
         write_readme()
     report, tools = write_report(profile, None, runs), Path(sys.executable).parent
     here = tools.relative_to(ROOT) if tools.is_relative_to(ROOT) else tools

@@ -35,17 +35,12 @@ def fail_first(job) -> None:
     note(job)
 
 
-def test_jobs_are_the_base_with_a_seed_more_and_each_arm_with_each_seed(tmp_path):
+def test_jobs_are_the_base_with_a_seed_more_then_all_arms_with_each_seed(tmp_path):
+    base = [("base", 0), ("base", 1), ("base", 2)]
     found = [(job.arm, job.seed) for job in small_jobs(tmp_path)]
-    assert found == [("base", 0), ("base", 1), ("base", 2), ("sft", 0), ("sft", 1), ("selfplay", 0), ("selfplay", 1)]
+    assert found == [*base, ("sft", 0), ("selfplay", 0), ("sft", 1), ("selfplay", 1)]
     chosen = jobs_of(small_profile(), tmp_path, arms=["selfplay"], seeds=[4])
-    assert [(job.arm, job.seed) for job in chosen] == [
-        ("base", 0),
-        ("base", 1),
-        ("base", 2),
-        ("base", 5),
-        ("selfplay", 4),
-    ]
+    assert [(job.arm, job.seed) for job in chosen] == [*base, ("base", 5), ("selfplay", 4)]
     assert chosen[-1].run.folder == tmp_path / "smoke" / "nano" / "selfplay-seed4"
 
 

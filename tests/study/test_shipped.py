@@ -1,0 +1,39 @@
+"""What ships of the reference study: its figures and claims follow from its measurements, on any machine."""
+
+import pytest
+
+from azr.figures.catalogue import FIGURES, draw
+from azr.runs import ROOT, file_digest, read_json
+from azr.study import DATA, open_study
+from azr.study.claims import claims_table
+from azr.study.collect import load_frames
+
+SHIPPED = ROOT / "figures"
+pytestmark = pytest.mark.skipif(not (DATA / "record.json").exists(), reason="no reference study ships")
+
+
+@pytest.fixture(scope="module")
+def frames():
+    measured = load_frames(DATA)
+    return {name: measured[name] for name in measured} | {"claims": claims_table(measured)}
+
+
+def test_the_measurements_are_those_of_the_record_and_small():
+    for name, digest in read_json(DATA / "record.json", "")["sha256"].items():
+        assert file_digest(DATA / f"{name}.parquet") == digest
+    assert sum(path.stat().st_size for path in DATA.rglob("*") if path.is_file()) < 20e6
+
+
+@pytest.mark.parametrize("name", [name for name in FIGURES if (SHIPPED / f"{name}.csv").exists()])
+def test_a_figure_redraws_to_the_same_numbers(name, frames):
+    _, frame = draw(name, frames)
+    numbers = frame.to_csv(index=False, float_format="%.6g", lineterminator="\n")
+    assert (SHIPPED / f"{name}.csv").read_text(encoding="utf-8") == numbers
+
+
+def test_the_reference_study_is_read_and_trains_nothing(tmp_path, capsys):
+    study = open_study("reference", runs=tmp_path)
+    study.ensure(["selfplay"])
+    assert capsys.readouterr().out == ""
+    assert not (tmp_path / "reference").exists()
+    assert set(study.frames["test"]["method"]) >= {"base", "selfplay"}
