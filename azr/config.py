@@ -33,8 +33,9 @@ class ModelConfig(Section):
 
     name: str = "nano"
     """A built-in size (nano, micro), a local folder or a hub id."""
-    prompt_style: Literal["compact", "paper", "paper-chat"] = "compact"
-    """compact (built-in models), paper (AZR's plain text, for base models) or paper-chat (through a chat template)."""
+    prompt_style: Literal["compact", "paper", "paper-chat", "plain"] = "compact"
+    """compact (built-in models), paper (AZR's plain text, for base models), paper-chat (the same through a chat
+    template) or plain (the bare answer, through a chat template: for small chat models)."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Arithmetic. Weights are held in it too, but for full training, whose small updates would be lost in bfloat16:
     they are held in float32 then."""

@@ -13,7 +13,6 @@ maps (the trainer and ``accelerate`` place the model), and quantised weights.
 
 from __future__ import annotations
 
-import os
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -144,7 +143,7 @@ def _unpacked(file: Path) -> Path:
         model.save_pretrained(new)
         tokenizer.save_pretrained(new)
         with suppress(OSError):  # another process was quicker
-            os.rename(new, folder)
+            Path(new).rename(folder)
     return folder
 
 

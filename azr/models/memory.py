@@ -33,7 +33,7 @@ TRAIN_LOGITS, SAMPLE_LOGITS = 4, 5
 """Copies in fp32 of the logits of all response tokens in training, and of the next token's in sampling."""
 SPARE, CONTEXT = 1.05, 700 << 20
 """What an allocator loses; bytes that a CUDA process takes before its first tensor."""
-PROMPT = {"compact": (64, 64), "paper": (900, 180), "paper-chat": (900, 180)}
+PROMPT = {"compact": (64, 64), "paper": (900, 180), "paper-chat": (900, 180), "plain": (150, 150)}
 """Tokens of the longest instruction, and of each reference shown with it: generous assumptions."""
 SAVING = "set train.gradient_checkpointing=true, then halve train.micro_batch, rollout.chunk or rollout.max_new_tokens"
 """What brings memory down, the cheapest for the result first."""

@@ -71,12 +71,14 @@ class ProblemSet:
 
     def prompt(self, problem: Problem, style: PromptStyle) -> str:
         """The whole prompt of a problem, up to the model's turn."""
-        return style.solve(problem.task) if problem.task else style.ask(problem.question)
+        wanted = style.wanted if self.grader == "mathematics" else ""
+        return style.solve(problem.task) if problem.task else style.ask(problem.question + wanted)
 
     def worked(self, problem: Problem, style: PromptStyle) -> str | None:
         """A right response in the style; None where the set has no worked answers."""
         if problem.worked:
-            return style.respond(None, [problem.worked], f"\\boxed{{{problem.gold['answer']}}}")
+            form = "\\boxed{%s}" if "boxed" in style.wanted else "%s"
+            return style.respond(None, [problem.worked], form % problem.gold["answer"])
         if not self.name.startswith("world/") or problem.task is None:
             return None
         return style.respond(problem.task.type, problem.values, problem.task.answer)

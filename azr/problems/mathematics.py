@@ -27,7 +27,6 @@ from azr.prompts.base import PromptStyle
 MAX_ANSWER_CHARS = 500
 """A longer final answer is wrong unread."""
 _WORKER = Path(__file__).with_name("math_worker.py")
-_INSTRUCTION = "\n\nReason step by step and put the final answer, and nothing else, into \\boxed{...}."
 _FORMULA = re.compile(r"\$\$(.+?)\$\$|\$(.+?)\$|\\\[(.+?)\\\]|\\\((.+?)\\\)", re.DOTALL)
 _BOX = re.compile(r"\\(?:boxed|fbox|framebox)(?![a-zA-Z])\s*")
 _ARITHMETIC = re.compile(r"(?:think [^\n]*\n)?answer (-?\d+)")
@@ -57,7 +56,7 @@ def read_mathematics(row: Mapping[str, Any], index: int) -> list[Problem]:
         raise ValueError("the answer is empty")
     gold = ", ".join(str(part).strip().strip("$") for part in answers)
     name = next((str(row[key]) for key in ("unique_id", "id") if row.get(key) is not None), str(index))
-    return [Problem(name, "", question.strip() + _INSTRUCTION, gold={"answer": gold}, worked=(worked or "").strip())]
+    return [Problem(name, "", question.strip(), gold={"answer": gold}, worked=(worked or "").strip())]
 
 
 def final_answer(text: str) -> str | None:
@@ -141,7 +140,7 @@ atexit.register(COMMON.close)
 
 def grade_mathematics(attempts: Sequence[tuple[Problem, str]], style: PromptStyle, executor: Executor) -> list[Graded]:
     """Right if math-verify takes the final answer for equal to the gold answer. Equal attempts are graded once."""
-    answers = [final_answer(style.final(response)) for _, response in attempts]
+    answers = [final_answer(style.result(style.final(response))) for _, response in attempts]
     pairs = [(problem.gold["answer"], answer) for (problem, _), answer in zip(attempts, answers, strict=True)]
     right = {pair: COMMON.same(*pair) for pair in dict.fromkeys(pairs)}
     return [
@@ -157,6 +156,6 @@ def grade_arithmetic(attempts: Sequence[tuple[Problem, str]], style: PromptStyle
         match = _ARITHMETIC.fullmatch(response)
         read = (match and match[1], match is not None)
         if style.name != "compact":
-            read = (final_answer(style.final(response)), style.parse_answer(None, response).well_formed)
+            read = (final_answer(style.result(style.final(response))), style.parse_answer(None, response).well_formed)
         graded.append(Graded(read[0] == problem.gold["answer"], read[1], read[0]))
     return graded

@@ -8,13 +8,15 @@ from azr.errors import UserError
 from azr.prompts.base import PromptStyle
 from azr.prompts.compact import CompactStyle
 from azr.prompts.paper import PaperStyle
+from azr.prompts.plain import PlainStyle
 
-STYLES = ("compact", "paper", "paper-chat")
+STYLES = ("compact", "paper", "paper-chat", "plain")
 
 
 def load_style(name: str, tokenizer: Any) -> PromptStyle:
     """The prompt style of that name: ``paper`` is plain text, as AZR prompts base models (many carry a chat template);
-    ``paper-chat`` goes through the chat template of ``tokenizer`` (of transformers).
+    ``paper-chat`` goes through the chat template of ``tokenizer`` (of transformers), and so does ``plain``, which asks
+    for the bare answer.
 
     Raises UserError for an unknown name, and where there is no chat template.
     """
@@ -22,6 +24,8 @@ def load_style(name: str, tokenizer: Any) -> PromptStyle:
         raise UserError(f"There is no prompt style '{name}': choose one of {', '.join(STYLES)}.")
     if name == "compact":
         return CompactStyle()
-    if name == "paper-chat" and not tokenizer.chat_template:
+    if name in ("paper-chat", "plain") and not tokenizer.chat_template:
         raise UserError("This model's tokenizer has no chat template: choose the prompt style paper.")
+    if name == "plain":
+        return PlainStyle(tokenizer)
     return PaperStyle(tokenizer if name == "paper-chat" else None)

@@ -8,6 +8,9 @@ from typing import Protocol
 
 from azr.tasks import Proposal, Task, TaskType
 
+BOXED = "\n\nReason step by step and put the final answer, and nothing else, into \\boxed{...}."
+"""What mathematics asks for where a style has no form of its own."""
+
 
 @dataclass(frozen=True)
 class ParsedProposal:
@@ -32,6 +35,8 @@ class PromptStyle(Protocol):
     name: str
     num_induction_inputs: int
     """Input-output pairs of an induction task (10 in AZR)."""
+    wanted: str
+    """What is added to a question whose answer is compared as mathematics."""
 
     def propose(self, task_type: TaskType, references: Sequence[Task]) -> str:
         """Prompt for a new task, given K references (induction: one task, whose program is to be described)."""
@@ -55,6 +60,10 @@ class PromptStyle(Protocol):
 
     def final(self, response: str) -> str:
         """The part of any response that a problem set grades; empty where there is none, or it was cut off."""
+        ...
+
+    def result(self, final: str) -> str:
+        """The part of ``final`` that is compared as mathematics."""
         ...
 
     def respond(self, task_type: TaskType | None, values: Sequence[str], answer: str) -> str:

@@ -29,7 +29,7 @@ from typing import Any
 import yaml
 
 from azr.executor.policy import IMPORTS
-from azr.prompts.base import ParsedAnswer, ParsedProposal
+from azr.prompts.base import BOXED, ParsedAnswer, ParsedProposal
 from azr.prompts.fences import blocks, fence
 from azr.prompts.parsing import ANSWER_KIND, find_answer, find_program, read_arguments, read_program
 from azr.tasks import Proposal, Task, TaskType
@@ -43,6 +43,16 @@ _ANSWER = re.compile(r"\s*<\s*answer\s*>(.*?)<\s*/answer\s*>", re.IGNORECASE | r
 _TAG = {name: re.compile(rf"<\s*{name}\s*>", re.IGNORECASE) for name in ("think", "/think", "answer", "/answer")}
 
 
+def chat_turn(tokenizer: Any, content: str) -> str:
+    """``content`` as the user's turn through the chat template of ``tokenizer``, up to where the model goes on."""
+    message = {"role": "user", "content": content}
+    text = tokenizer.apply_chat_template([message], tokenize=False, add_generation_prompt=True)
+    begin, end = tokenizer.bos_token, tokenizer.eos_token
+    if begin and tokenizer("x")["input_ids"][:1] == [tokenizer.bos_token_id]:
+        text = text.removeprefix(begin)
+    return text.removesuffix(end or "")  # some templates end every turn, where the model is to go on
+
+
 class PaperStyle:
     """AZR's prompts (see ``azr.prompts.base.PromptStyle``) for base models, or with a tokenizer for chat models.
 
@@ -52,6 +62,7 @@ class PaperStyle:
 
     name = "paper"
     num_induction_inputs = 10
+    wanted = BOXED
 
     def __init__(self, tokenizer: Any = None) -> None:
         """``tokenizer``: a transformers tokenizer with a chat template, None for base models."""
@@ -61,12 +72,7 @@ class PaperStyle:
     def ask(self, question: str) -> str:
         if self.tokenizer is None:
             return f"{_TEXT['preamble']}\n\nUser: {question}\nAssistant: <think>"
-        message = {"role": "user", "content": f"{_TEXT['preamble']}\n\n{question}"}
-        text = self.tokenizer.apply_chat_template([message], tokenize=False, add_generation_prompt=True)
-        begin, end = self.tokenizer.bos_token, self.tokenizer.eos_token
-        if begin and self.tokenizer("x")["input_ids"][:1] == [self.tokenizer.bos_token_id]:
-            text = text.removeprefix(begin)
-        return text.removesuffix(end or "")  # some templates end every turn, where the model is to go on
+        return chat_turn(self.tokenizer, f"{_TEXT['preamble']}\n\n{question}")
 
     def propose(self, task_type: TaskType, references: Sequence[Task]) -> str:
         """As the contract says; deduction and abduction take any number of references (0 is AZR's ablation)."""
@@ -131,6 +137,10 @@ class PaperStyle:
         answer, _ = self._answer(response)
         text = (_TAG["/think"].split(response, maxsplit=1)[-1] if answer is None else answer).strip()
         return "" if _TAG["think"].match(text) else text  # cut off in its thoughts
+
+    @staticmethod
+    def result(final: str) -> str:
+        return final
 
     def _answer(self, response: str) -> tuple[str | None, bool]:
         """The text of the answer, None without an opening tag, and whether the response is well formed.
