@@ -21,7 +21,7 @@ def test_frames_hold_what_is_done_with_model_method_and_seed(tmp_path):
     assert list(test)[:3] == ["model", "method", "seed"]
     found = test[["model", "method", "seed", "step", "sampling_seed"]].drop_duplicates().to_records(index=False)
     base = [("nano", "base", seed, 0, seed) for seed in range(3)]
-    assert found.tolist() == [*base, ("nano", "sft", 0, 4, 0), ("nano", "sft", 1, 4, 0), ("nano", "selfplay", 0, 4, 0)]
+    assert found.tolist() == [*base, ("nano", "sft", 0, 4, 0), ("nano", "selfplay", 0, 4, 0), ("nano", "sft", 1, 4, 0)]
     assert frames["curriculum"]["method"].unique().tolist() == ["selfplay"]
     assert frames["runs"]["seconds"].tolist() == [7.0] * 3
     log = frames["log"].query("method == 'sft' and seed == 0 and step == 1")
