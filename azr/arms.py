@@ -104,6 +104,7 @@ def fingerprint(arm: str, profile: Profile, seed: int, seed_files: Sequence[Path
         sections["problems"] = profile.problems.model_dump(include={"train", "train_size"})
         data = Path(profile.problems.train)
         sections["data"] = file_digest(data) if data.is_file() else ""
-    seeds = [file_digest(file) for file in seed_files]
+    files = (seed_files or profile.seeds) if method == "selfplay" else ()
+    seeds = [file_digest(file) for file in files]
     kept = profile.evaluation.every  # which adapters are left behind
     return stamp(ALGORITHM, method, seed, sections, kept, weights_digest(profile.model.name), seeds, own)

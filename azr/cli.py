@@ -45,7 +45,7 @@ def profile_option(default: str | None = DEFAULT_PROFILE) -> Callable[[Any], Any
 set_option = click.option(
     "--set", "changes", multiple=True, metavar="NAME=VALUE", callback=settings_of, help="any setting of azr/config.py"
 )
-model_option = click.option("--model", metavar="MODEL", help="nano, micro, a local folder or a hub id")
+model_option = click.option("--model", metavar="MODEL", help="nano, micro, smollm2, a local folder or a hub id")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -105,7 +105,7 @@ def build(size: str, out: Path, steps: int | None) -> None:
 
 @azr.command()
 @click.argument("arm")
-@profile_option()
+@profile_option(default=None)
 @model_option
 @click.option("--seed", type=SEED, default=0, help="seed of sampling and of the adapter (default: 0)")
 @click.option("--seed-file", type=FILE, multiple=True, help="start self-play from seeds in AZR's format (repeatable)")
@@ -113,7 +113,7 @@ def build(size: str, out: Path, steps: int | None) -> None:
 @set_option
 def train(
     arm: str,
-    profile: str,
+    profile: str | None,
     model: str | None,
     seed: int,
     seed_file: tuple[Path, ...],
@@ -132,7 +132,7 @@ def train(
     settings = arm_profile(arm, choose_profile(profile, model, changes))
     if seed_file and arm_named(arm).method != "selfplay":
         raise UserError(f"--seed-file goes with self-play; {arm} proposes nothing: leave it out.")
-    folder = out or run_folder(RUNS, profile, settings.model.name, custom_name(arm, changes), seed)
+    folder = out or run_folder(RUNS, settings.name, settings.model.name, custom_name(arm, changes), seed)
     Run(folder).record  # noqa: B018  (a run of an earlier version is refused at once)
     from azr.training.ranks import is_main
     from azr.training.run import train as train_run

@@ -13,13 +13,14 @@ in brackets. Left out: what the arms change of a profile (``azr.arms``).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from azr.errors import UserError
-from azr.runs import BUILT_IN, DEFAULT_PROFILE, PROFILES, profile_names
+from azr.runs import BUILT_IN, DEFAULT_PROFILE, PACKAGE, PROFILES, REAL, profile_names
 
 
 class Section(BaseModel):
@@ -32,7 +33,7 @@ class ModelConfig(Section):
     """The model of a run, and what of it is trained."""
 
     name: str = "nano"
-    """A built-in size (nano, micro), a local folder or a hub id."""
+    """A built-in size (nano, micro), smollm2 (a package's), a local folder or GGUF file, or a hub id."""
     prompt_style: Literal["compact", "paper", "paper-chat", "plain"] = "compact"
     """compact (built-in models), paper (AZR's plain text, for base models), paper-chat (the same through a chat
     template) or plain (the bare answer, through a chat template: for small chat models)."""
@@ -182,6 +183,8 @@ class Profile(Section):
     name: str
     models: tuple[StudyModel, ...] = Field((StudyModel(name="nano"),), min_length=1)
     arms: tuple[str, ...] = ("sft", "rlvr", "selfplay")
+    seed_files: tuple[str, ...] = ()
+    """Files in AZR's format from which self-play starts, by their place in the package; none for the model's own."""
     threads: int = Field(1, ge=1)
     """CPU threads of one training or measuring process; repeating a result to the digit needs the same number."""
     model: ModelConfig = ModelConfig()
@@ -206,6 +209,11 @@ class Profile(Section):
         if rows % train.group:
             raise ValueError(f"train.group {train.group} does not divide the {rows} rows of a step")
         return self
+
+    @property
+    def seeds(self) -> list[Path]:
+        """The paths of ``seed_files``."""
+        return [PACKAGE / name for name in self.seed_files]
 
     @property
     def steps(self) -> int:
@@ -236,8 +244,8 @@ def load_profile(name: str) -> Profile:
 
 
 def choose_profile(name: str | None, model: str | None, changes: Mapping[str, Any]) -> Profile:
-    """A profile with a model and settings of one's own; by default laptop, or gpu for a model that is not built in."""
-    name = name or (DEFAULT_PROFILE if model is None or model in BUILT_IN else "gpu")
+    """A profile with a model and settings of one's own; by default laptop for the built-in ones, real or gpu."""
+    name = name or ("real" if model == REAL else DEFAULT_PROFILE if model in (None, *BUILT_IN) else "gpu")
     return override(load_profile(name), {**changes} | ({"model.name": model} if model else {}))
 
 

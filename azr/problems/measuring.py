@@ -27,7 +27,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from azr.executor import Executor, Job
 from azr.metrics.entropy import answer_entropy
 from azr.metrics.programs import statement_count
-from azr.models.sampling import Completion, Decoding, sample
+from azr.models.sampling import Completion, Decoding, check_room, encode_prompt, sample
 from azr.models.scoring import answer_probabilities
 from azr.problems.loading import ProblemSet
 from azr.problems.tasks import Graded, Problem
@@ -84,6 +84,7 @@ def evaluate(
         itself; refused, how many samples' programs the executor's policy forbids.
     """
     prompts = {problem.id: problem_set.prompt(problem, style) for problem in problem_set.problems}
+    check_room(model, [encode_prompt(tokenizer, prompt) for prompt in prompts.values()], decoding.max_new_tokens)
     settings = {"set": problem_set.name, "seed": seed, "samples": samples, "greedy": greedy, "score": score}
     settings |= {"decoding": asdict(replace(decoding, chunk=0)), "weights": _weights(model)}
     done = _resumed(partial, settings | {"prompts": zlib.crc32(json.dumps(prompts).encode())})

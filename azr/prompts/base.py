@@ -8,9 +8,6 @@ from typing import Protocol
 
 from azr.tasks import Proposal, Task, TaskType
 
-BOXED = "\n\nReason step by step and put the final answer, and nothing else, into \\boxed{...}."
-"""What mathematics asks for where a style has no form of its own."""
-
 
 @dataclass(frozen=True)
 class ParsedProposal:
@@ -35,7 +32,7 @@ class PromptStyle(Protocol):
     name: str
     num_induction_inputs: int
     """Input-output pairs of an induction task (10 in AZR)."""
-    wanted: str
+    wanted: str = "\n\nReason step by step and put the final answer, and nothing else, into \\boxed{...}."
     """What is added to a question whose answer is compared as mathematics."""
 
     def propose(self, task_type: TaskType, references: Sequence[Task]) -> str:
@@ -64,7 +61,7 @@ class PromptStyle(Protocol):
 
     def result(self, final: str) -> str:
         """The part of ``final`` that is compared as mathematics."""
-        ...
+        return final
 
     def respond(self, task_type: TaskType | None, values: Sequence[str], answer: str) -> str:
         """A well-formed response to a task (None: to a question): the values or words on the way, then the answer."""

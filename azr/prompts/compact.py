@@ -24,7 +24,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from azr.prompts.base import BOXED, ParsedAnswer, ParsedProposal
+from azr.prompts.base import ParsedAnswer, ParsedProposal, PromptStyle
 from azr.tasks import Proposal, Task, TaskType
 
 SOLVE = {
@@ -50,12 +50,11 @@ _INPUTS = re.compile(r"((?:input [^\n]+\n)+)hint ([^\n]*)")
 
 
 @dataclass(frozen=True)
-class CompactStyle:
+class CompactStyle(PromptStyle):
     """Prompts and parsers of the compact style; the whole response must have the form, or it is not well formed."""
 
     name: str = "compact"
     num_induction_inputs: int = 6
-    wanted: str = BOXED
 
     def propose(self, task_type: TaskType, references: Sequence[Task]) -> str:
         if task_type is TaskType.INDUCTION:
@@ -94,10 +93,6 @@ class CompactStyle:
 
     def final(self, response: str) -> str:
         return self.parse_answer(None, response).answer or ""
-
-    @staticmethod
-    def result(final: str) -> str:
-        return final
 
     def respond(self, task_type: TaskType | None, values: Sequence[str], answer: str) -> str:
         think = f"think {', '.join(values)}\n" if values else ""

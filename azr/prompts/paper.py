@@ -29,7 +29,7 @@ from typing import Any
 import yaml
 
 from azr.executor.policy import IMPORTS
-from azr.prompts.base import BOXED, ParsedAnswer, ParsedProposal
+from azr.prompts.base import ParsedAnswer, ParsedProposal, PromptStyle
 from azr.prompts.fences import blocks, fence
 from azr.prompts.parsing import ANSWER_KIND, find_answer, find_program, read_arguments, read_program
 from azr.tasks import Proposal, Task, TaskType
@@ -53,7 +53,7 @@ def chat_turn(tokenizer: Any, content: str) -> str:
     return text.removesuffix(end or "")  # some templates end every turn, where the model is to go on
 
 
-class PaperStyle:
+class PaperStyle(PromptStyle):
     """AZR's prompts (see ``azr.prompts.base.PromptStyle``) for base models, or with a tokenizer for chat models.
 
     Base models get plain text that ends with the opened ``<think>``; chat models get the same text as one user turn
@@ -62,7 +62,6 @@ class PaperStyle:
 
     name = "paper"
     num_induction_inputs = 10
-    wanted = BOXED
 
     def __init__(self, tokenizer: Any = None) -> None:
         """``tokenizer``: a transformers tokenizer with a chat template, None for base models."""
@@ -137,10 +136,6 @@ class PaperStyle:
         answer, _ = self._answer(response)
         text = (_TAG["/think"].split(response, maxsplit=1)[-1] if answer is None else answer).strip()
         return "" if _TAG["think"].match(text) else text  # cut off in its thoughts
-
-    @staticmethod
-    def result(final: str) -> str:
-        return final
 
     def _answer(self, response: str) -> tuple[str | None, bool]:
         """The text of the answer, None without an opening tag, and whether the response is well formed.

@@ -8,9 +8,6 @@ the user's. What is asked for stands below; what is read of a response:
   last code in it, as in "The output of `f(12)` is `15`."
 * A final result is the response as it stands; of prose without LaTeX the last number in it.
 * Any response of which something was read is well formed. What ends inside a block was cut off, and is nothing.
-
->>> PlainStyle.result("Tom has 3 + 4 = 7 apples.")
-'7'
 """
 
 from __future__ import annotations
@@ -75,8 +72,7 @@ class PlainStyle(PaperStyle):
         found = next(filter(None, (find_answer(task_type, part) for part in tried)), None)
         return ParsedAnswer(found, found is not None)
 
-    @staticmethod
-    def result(final: str) -> str:
+    def result(self, final: str) -> str:
         numbers = [] if "\\" in final or not re.search("[A-Za-z]{3}", final) else _NUMBER.findall(final)
         return numbers[-1].replace(",", "") if numbers else final
 

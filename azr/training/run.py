@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import datasets
+import numpy as np
 import pandas as pd
 import torch
 import transformers
@@ -35,12 +36,15 @@ from azr.config import Profile
 from azr.errors import UserError
 from azr.executor import Executor
 from azr.models.loading import load_config, load_model
+from azr.models.sampling import check_room, encode_prompt
 from azr.problems import ProblemSet, load_problems
+from azr.progress import duration
 from azr.prompts import load_style
 from azr.rewards import ProposerReward
-from azr.runs import Run, keep_steps, read_lines, write_json, write_lines
-from azr.selfplay import SelfPlay
+from azr.runs import BUILT_IN, Run, keep_steps, read_lines, write_json, write_lines
+from azr.selfplay import IDENTITY, TYPES, SelfPlay
 from azr.training.baselines import FixedProblems, rlvr_trainer, sft_trainer
+from azr.training.policy import Policy
 from azr.training.ranks import MainExecutor, join
 from azr.training.record import RecordCallback, record_of_logs
 from azr.training.seeds import read_seeds, shared_seeds
@@ -67,6 +71,8 @@ def train(
     for what cannot be trained, before anything is made or moved.
     """
     run, ranks = Run(folder), join()
+    if arm_named(arm).method == "selfplay":
+        seed_files = seed_files or profile.seeds
     if ranks.is_main_process:
         _prepare(run, arm, profile, seed, seed_files, proposer_reward)
     ranks.wait_for_everyone()
@@ -87,6 +93,8 @@ def train(
             for name in ("log.jsonl", "proposals.jsonl"):
                 keep_steps(folder / name, step)
         try:
+            if ranks.is_main_process:
+                _look_ahead(trainer, method, profile, profile.steps - step, problem_set)
             if method == "selfplay":
                 _seed(run, trainer, profile, seed)
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
@@ -184,6 +192,29 @@ def _trainer(
     for callback in (*callbacks, RecordCallback(run, compose, kept, progress)):
         trainer.add_callback(callback)
     return trainer
+
+
+def _look_ahead(trainer: Trainer, method: str, profile: Profile, steps: int, problem_set: ProblemSet | None) -> None:
+    """Say of which prompts the model's context has no room, and how long a model of unknown speed takes at most."""
+    tokenizer, rollout, longest = trainer.processing_class, profile.rollout, profile.rollout.max_new_tokens
+    style = load_style(profile.model.prompt_style, tokenizer)
+    if problem_set:
+        prompts = [problem_set.prompt(problem, style) for problem in problem_set.problems]
+    else:
+        prompts = [style.propose(task_type, [IDENTITY] * rollout.references) for task_type in TYPES]
+    rows = [encode_prompt(tokenizer, prompt) for prompt in prompts]
+    check_room(trainer.model, rows, longest)
+    if profile.model.name in BUILT_IN or profile.engine.name == "vllm":
+        return
+    reading, sampling = Policy(trainer, profile, 0).speed(min(rollout.chunk, 16))
+    prompt, passes = np.mean([len(row) for row in rows]), 4 if profile.train.gradient_checkpointing else 3
+    sampled = {"sft": 0, "selfplay": rollout.rows + 3 * rollout.batch * rollout.rollouts}.get(method, rollout.rows)
+    a_step = sampled * (prompt * reading + longest * sampling) + passes * rollout.rows * (prompt + longest) * reading
+    print(
+        f"{profile.model.name}: a step takes at most about {duration(a_step)} here, {steps} steps "
+        f"{duration(steps * a_step)}, by a trial of some tokens; responses that end early take less.",
+        flush=True,
+    )
 
 
 def _seed(run: Run, trainer: SelfPlayTrainer, profile: Profile, seed: int) -> None:
