@@ -25,6 +25,9 @@ from azr.study import DATA, REFERENCE, open_study
 from azr.study.collect import save_frames
 from azr.study.jobs import default_side_by_side
 
+TRAINS = "11"
+"""The number of the notebook that trains runs of its own."""
+
 
 class NotebookError(FailedError):
     """A notebook stopped; the message names it, its cell and the error in a few lines."""
@@ -69,6 +72,8 @@ def run_notebooks(
         os.environ |= {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
         if only is None:
             study.ensure(list(ARMS), fresh)
+            if study.ships:  # nothing is trained for it
+                chosen = [path for path in chosen if not path.name.startswith(TRAINS)]
         side_by_side = 1 if only else jobs or default_side_by_side(study.profile)
         known = {"profile": profile, "jobs": jobs, "runs": str(runs)}
         failed = []
