@@ -87,8 +87,9 @@ def check_room(model: PreTrainedModel, prompts: Sequence[Sequence[int]], longest
     context = getattr(model.config.get_text_config(), "max_position_embeddings", None) or math.inf
     over = [len(prompt) for prompt in prompts if len(prompt) + longest > context]
     if over:
-        text = f"{len(over)} of {len(prompts)} prompts, up to {max(over)} tokens long, do not fit the model's context of "
-        text += f"{context} tokens with responses of {longest}: allow shorter ones, or show fewer references."
+        room = f"the model's context of {context} tokens with responses of {longest}"
+        text = f"{len(over)} of {len(prompts)} prompts, up to {max(over)} tokens long, do not fit {room}: "
+        text += "allow shorter responses (max_new_tokens), or show fewer references."
         if len(over) == len(prompts):
             raise UserError(text)
         warnings.warn(text, stacklevel=2)
