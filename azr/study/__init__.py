@@ -61,7 +61,7 @@ class Study:
 
     def jobs(self, arms: Sequence[str] | None = None) -> list[Subject]:
         """What there is to train and measure: of some arms and the base, or of all."""
-        return jobs_of(self.profile, self.runs, arms, self.seeds)
+        return jobs_of(self.profile, DATA / "runs" if self.ships else self.runs, arms, self.seeds)
 
     def ensure(self, arms: Sequence[str], fresh: bool = False) -> None:
         """Train and measure what is missing of ``arms`` and the base, or of other settings; says first what that is.

@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from azr.arms import BASE
+from azr.arms import ARMS, BASE
 from azr.runs import file_digest, read_json, write_json
 from azr.study.subject import Subject
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 MEASURED = ("test", "validation", "entropy", "curriculum", "sparsity")
 NAMES = (*MEASURED, "proposals", "log", "runs")
 PACKAGES = ("azr", "torch", "transformers", "peft", "trl", "numpy", "pandas", "tokenizers")
+WEIGHTS = "adapter_model.safetensors"
 NOT_SHIPPED = ["program", "input", "response"]
 """Columns of the proposals that are left out of the files: the longest, and read from a run by the notebooks alone."""
 
@@ -101,6 +103,27 @@ def save_frames(frames: Mapping[str, pd.DataFrame], folder: Path) -> None:
     versions |= {"python": platform.python_version(), "machine": platform.machine()}
     digests = {name: file_digest(folder / f"{name}.parquet") for name in frames}
     write_json(folder / "record.json", {"versions": versions, "sha256": digests})
+
+
+def save_runs(jobs: Sequence[Subject], folder: Path) -> None:
+    """Copy what one needs to look at the first run of each arm whose pass@k is drawn, below ``folder`` as below runs/.
+
+    The log, the proposals and the final adapter, in half precision.
+    """
+    from safetensors.torch import load_file, save_file
+
+    for job in jobs:
+        if job.arm == BASE or not ARMS[job.arm].main or job.seed or not job.is_trained():
+            continue
+        own, kept = folder / Path(*job.run.folder.parts[-3:]), job.run.weights
+        (own / "adapter").mkdir(parents=True, exist_ok=True)
+        half = {name: tensor.half() for name, tensor in load_file(kept / WEIGHTS).items()}
+        save_file(half, own / "adapter" / WEIGHTS, {"format": "pt"})
+        config = read_json(kept / "adapter_config.json", "train the run again")
+        write_json(own / "adapter" / "adapter_config.json", config | {"base_model_name_or_path": job.model_name})
+        for name in ("run.json", "log.jsonl", "proposals.jsonl", "done.json"):
+            if (job.run.folder / name).exists():
+                shutil.copyfile(job.run.folder / name, own / name)
 
 
 def load_frames(folder: Path) -> Frames:

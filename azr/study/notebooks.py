@@ -22,7 +22,7 @@ from azr.errors import FailedError, UserError
 from azr.progress import duration
 from azr.runs import ROOT, RUNS
 from azr.study import DATA, REFERENCE, open_study
-from azr.study.collect import save_frames
+from azr.study.collect import save_frames, save_runs
 from azr.study.jobs import default_side_by_side
 
 TRAINS = "11"
@@ -93,6 +93,7 @@ def run_notebooks(
 
         if not study.ships:
             save_frames(study.frames, DATA)
+            save_runs(study.jobs(), DATA / "runs")
         write_readme()
     report, tools = write_report(profile, None, runs), Path(sys.executable).parent
     here = tools.relative_to(ROOT) if tools.is_relative_to(ROOT) else tools

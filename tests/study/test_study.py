@@ -2,13 +2,15 @@
 
 import pandas as pd
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 from tables.synthetic import synthetic_study
 
 from azr import study as study_module
 from azr.errors import UserError
 from azr.metrics import Interval
 from azr.study import Study, open_study, said
-from azr.study.collect import collect, load_frames, save_frames
+from azr.study.collect import collect, load_frames, save_frames, save_runs
 from study.small import finish, small_jobs, small_profile
 
 
@@ -52,6 +54,24 @@ def test_shipped_frames_read_as_they_were_written_but_for_the_proposals_texts(tm
     assert set(read) == set(frames)
     pd.testing.assert_frame_equal(read["test"], frames["test"])
     assert set(frames["proposals"]) - set(read["proposals"]) == {"program", "input"}
+
+
+def test_of_each_main_arm_one_run_ships_with_its_adapter_in_half_precision(tmp_path):
+    jobs = small_jobs(tmp_path / "runs")
+    weights = {"a": torch.tensor([[1.0, 1 / 3]])}
+    for job in jobs:
+        finish(job)
+        (job.run.folder / "adapter").mkdir(exist_ok=True)
+        save_file(weights, job.run.folder / "adapter" / "adapter_model.safetensors")
+        (job.run.folder / "adapter" / "adapter_config.json").write_text('{"base_model_name_or_path": "/home/me/nano"}')
+    save_runs(jobs, tmp_path / "data")
+    shipped = [job for job in small_jobs(tmp_path / "data") if job.arm != "base" and job.is_trained()]
+    assert [str(job) for job in shipped] == ["nano sft seed 0", "nano selfplay seed 0"]
+    pd.testing.assert_frame_equal(shipped[1].run.proposals, jobs[4].run.proposals)
+    half = load_file(shipped[1].run.weights / "adapter_model.safetensors")
+    assert half["a"].dtype == torch.float16
+    assert torch.allclose(half["a"].float(), weights["a"], rtol=1e-3)
+    assert "home" not in (shipped[1].run.weights / "adapter_config.json").read_text()
 
 
 @pytest.fixture
