@@ -7,6 +7,10 @@ import time
 from typing import Self, TextIO
 
 
+AHEAD = "a step takes at most about"
+"""In the line by which a run says, before its first step, how long it takes."""
+
+
 def duration(seconds: float) -> str:
     """Seconds as people say them.
 

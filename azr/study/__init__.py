@@ -77,7 +77,7 @@ class Study:
             return
         workers = self.side_by_side or default_side_by_side(self.profile)
         seconds = estimate(missing, workers)
-        time = f"about {duration(seconds)}" if seconds is not None else "a time that the first steps will tell"
+        time = f"about {duration(seconds)}" if seconds is not None else "a time that each tells before its first step"
         kinds = ", ".join(dict.fromkeys(f"{job.model_name} {job.arm}" for job in missing))
         print(f"{len(missing)} of {len(jobs)} runs are missing ({kinds}): {time}, {workers} side by side.")
         print(

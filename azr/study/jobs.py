@@ -27,7 +27,7 @@ from typing import Any
 from azr.arms import BASE, arm_named, arm_profile
 from azr.config import Profile, override
 from azr.errors import FailedError, UserError
-from azr.progress import Progress
+from azr.progress import AHEAD, Progress
 from azr.runs import BUILT_IN, Run, run_folder
 from azr.study.subject import Subject
 
@@ -129,7 +129,7 @@ def run_jobs(jobs: Sequence[Subject], side_by_side: int, work: Callable[[Subject
     context.set_forkserver_preload(PRELOADED)
     logs = jobs[0].run.folder.parent.parent / "logs"
     logs.mkdir(parents=True, exist_ok=True)
-    waiting, running, total = list(jobs), {}, sum(map(responses, jobs))
+    waiting, running, told, total = list(jobs), {}, set(), sum(map(responses, jobs))
     with _alone(logs), Progress(f"{len(jobs)} runs, responses", total) as progress:
         print("Loading libraries ...", flush=True)
         progress.terminal |= {"JPY_SESSION_NAME", "AZR_FIGURES"} & set(os.environ) == {"JPY_SESSION_NAME"}  # in a cell
@@ -149,6 +149,11 @@ def run_jobs(jobs: Sequence[Subject], side_by_side: int, work: Callable[[Subject
                         said = log.read_text(errors="replace") if log.exists() else ""
                         last = "\n".join(said.splitlines()[-LAST_LINES:])
                         raise JobError(f"{job} failed (exit code {process.exitcode}; all it said is in {log}):\n{last}")
+                for job, log in running.values():
+                    lines = log.read_text(errors="replace").splitlines() if log.exists() and log not in told else []
+                    for line in (line for line in lines if AHEAD in line):
+                        print(f"{job}: {line.partition(': ')[2]}", flush=True)
+                        told.add(log)
                 now = [job for job, _ in running.values()]
                 left = sum(map(responses, [*now, *waiting]))
                 if left < total:  # before that there is no saying how long it takes

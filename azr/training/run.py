@@ -38,7 +38,7 @@ from azr.executor import Executor
 from azr.models.loading import load_config, load_model
 from azr.models.sampling import check_room, encode_prompt
 from azr.problems import ProblemSet, load_problems
-from azr.progress import duration
+from azr.progress import AHEAD, duration
 from azr.prompts import load_style
 from azr.rewards import ProposerReward
 from azr.runs import BUILT_IN, Run, keep_steps, read_lines, write_json, write_lines
@@ -211,7 +211,7 @@ def _look_ahead(trainer: Trainer, method: str, profile: Profile, steps: int, pro
     sampled = {"sft": 0, "selfplay": rollout.rows + 3 * rollout.batch * rollout.rollouts}.get(method, rollout.rows)
     a_step = sampled * (prompt * reading + longest * sampling) + passes * rollout.rows * (prompt + longest) * reading
     print(
-        f"{profile.model.name}: a step takes at most about {duration(a_step)} here, {steps} steps "
+        f"{profile.model.name}: {AHEAD} {duration(a_step)} here, {steps} steps "
         f"{duration(steps * a_step)}, by a trial of some tokens; responses that end early take less.",
         flush=True,
     )
