@@ -6,7 +6,6 @@ import sys
 import time
 from typing import Self, TextIO
 
-
 AHEAD = "a step takes at most about"
 """In the line by which a run says, before its first step, how long it takes."""
 
