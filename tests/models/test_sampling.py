@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from azr.errors import UserError
 from azr.models.sampling import Completion, Decoding, draw, encode_prompt, end_tokens, sample, sample_ids
 
 from .tiny import BOS, CONFIGS, EOS, LETTERS, tiny_model, tiny_tokenizer
@@ -121,3 +122,12 @@ def test_all_end_tokens_of_model_and_tokenizer_end_a_response():
 def test_a_template_that_ends_no_turn_adds_no_end():
     tokenizer = tiny_tokenizer(template="{% for m in messages %}{{ m.content }} {% endfor %}")
     assert end_tokens(MODEL, tokenizer) == {EOS}
+
+
+def test_prompts_without_room_in_the_context_are_said_before_anything_is_sampled():
+    model, tokenizer = tiny_model(), tiny_tokenizer()
+    short, long = "a" * 10, "a" * 250
+    with pytest.warns(UserWarning, match="1 of 2 prompts, up to 251 tokens long, .* context of 256"):
+        sample(model, tokenizer, [short, long], Decoding(8), [(0,), (1,)])
+    with pytest.raises(UserError, match="2 of 2 prompts"):
+        sample(model, tokenizer, [long, long], Decoding(8), [(0,), (1,)])
