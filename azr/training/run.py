@@ -207,6 +207,8 @@ def _look_ahead(trainer: Trainer, method: str, profile: Profile, steps: int, pro
     if profile.model.name in BUILT_IN or profile.engine.name == "vllm":
         return
     reading, sampling = Policy(trainer, profile, 0).speed(min(rollout.chunk, 16))
+    if method == "sft":
+        rows, longest = trainer.train_dataset["input_ids"], 0
     prompt, passes = np.mean([len(row) for row in rows]), 4 if profile.train.gradient_checkpointing else 3
     sampled = {"sft": 0, "selfplay": rollout.rows + 3 * rollout.batch * rollout.rollouts}.get(method, rollout.rows)
     a_step = sampled * (prompt * reading + longest * sampling) + passes * rollout.rows * (prompt + longest) * reading
