@@ -88,10 +88,8 @@ def weights_folder(name: str) -> Path:
     path = Path(resolve(name))
     if (path / "run.json").exists():
         return Run(path).weights
-    if path.exists() and path.suffix != ".safetensors":
-        return Path(_found(name))
     if path.exists():
-        return path
+        return path if path.suffix == ".safetensors" else Path(_found(name))
     try:
         return Path(snapshot_download(name, local_files_only=True))
     except (errors.HFValidationError, errors.LocalEntryNotFoundError):

@@ -80,18 +80,14 @@ def end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> fr
 
 
 def check_room(model: PreTrainedModel, prompts: Sequence[Sequence[int]], longest: int) -> None:
-    """Say which prompts (token ids) leave no room in the model's context for ``longest`` tokens of a response.
-
-    Raises UserError where none does fit.
-    """
+    """Warn of prompts that leave the model's context no room for ``longest`` tokens; UserError where all do."""
     context = getattr(model.config.get_text_config(), "max_position_embeddings", None) or math.inf
     over = [len(prompt) for prompt in prompts if len(prompt) + longest > context]
+    text = f"{len(over)} of {len(prompts)} prompts, up to {max(over, default=0)} tokens long, do not fit the model's "
+    text += f"context of {context} tokens with responses of {longest}: allow shorter ones, or show fewer references."
+    if over and len(over) == len(prompts):
+        raise UserError(text)
     if over:
-        room = f"the model's context of {context} tokens with responses of {longest}"
-        text = f"{len(over)} of {len(prompts)} prompts, up to {max(over)} tokens long, do not fit {room}: "
-        text += "allow shorter responses (max_new_tokens), or show fewer references."
-        if len(over) == len(prompts):
-            raise UserError(text)
         warnings.warn(text, stacklevel=2)
 
 

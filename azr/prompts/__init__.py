@@ -22,10 +22,8 @@ def load_style(name: str, tokenizer: Any) -> PromptStyle:
     """
     if name not in STYLES:
         raise UserError(f"There is no prompt style '{name}': choose one of {', '.join(STYLES)}.")
-    if name == "compact":
-        return CompactStyle()
-    if name in ("paper-chat", "plain") and not tokenizer.chat_template:
+    if name in ("compact", "paper"):
+        return CompactStyle() if name == "compact" else PaperStyle()
+    if not tokenizer.chat_template:
         raise UserError("This model's tokenizer has no chat template: choose the prompt style paper.")
-    if name == "plain":
-        return PlainStyle(tokenizer)
-    return PaperStyle(tokenizer if name == "paper-chat" else None)
+    return PlainStyle(tokenizer) if name == "plain" else PaperStyle(tokenizer)

@@ -34,7 +34,7 @@ SOLVE = {
     TaskType.INDUCTION: "{program}\n\nWrite a Python function `f` of which all of this is true. {given} Reply with the "
     "function alone.",
 }
-_NUMBER = re.compile(r"-?\d+(?:,\d{3})*(?:\.\d+)?")
+_NUMBER = re.compile(r"(?<![\w.])-?\d+(?:,\d{3})*(?:\.\d+)?")
 
 
 class PlainStyle(PaperStyle):
@@ -66,10 +66,8 @@ class PlainStyle(PaperStyle):
         text, read = self._answer(response)
         if task_type is None or not text:
             return ParsedAnswer(text or None, read)
-        tried = [text]
-        if task_type is not TaskType.INDUCTION:
-            tried += re.findall(r"`([^`\n]+)`", text)[-1:]
-        found = next(filter(None, (find_answer(task_type, part) for part in tried)), None)
+        code = [] if task_type is TaskType.INDUCTION else re.findall(r"`([^`\n]+)`", text)[-1:]
+        found = next(filter(None, (find_answer(task_type, part) for part in [text, *code])), None)
         return ParsedAnswer(found, found is not None)
 
     def result(self, final: str) -> str:
@@ -80,6 +78,6 @@ class PlainStyle(PaperStyle):
         return fence("python", answer) if task_type is TaskType.INDUCTION else answer
 
     def _answer(self, response: str) -> tuple[str, bool]:
-        text, found = response.strip(), blocks(response)
-        cut_off = bool(found) and not found[-1].closed
-        return ("", False) if cut_off else (text, bool(text))
+        cut_off = any(not block.closed for block in blocks(response))
+        text = "" if cut_off else response.strip()
+        return text, bool(text)

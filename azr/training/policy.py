@@ -9,7 +9,6 @@ Left out: the sampler itself (``azr.models.sampling``).
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -22,7 +21,7 @@ from transformers import Trainer
 from trl.generation.vllm_generation import VLLMGeneration
 
 from azr.config import Profile
-from azr.models.sampling import Completion, Decoding, encode_prompt, sample, sample_ids
+from azr.models.sampling import Completion, Decoding, encode_prompt, sample
 from azr.training.ranks import Streams, sampled_together
 from azr.training.settings import vllm_settings
 
@@ -81,31 +80,13 @@ class Policy:
         return [(self.seed, *stream, row) for row in range(len(prompts))]
 
     def _sample(self, prompts: Sequence[str], streams: Streams) -> list[Completion]:
-        with self._sampling() as model:
-            return sample(model, self.trainer.processing_class, prompts, self.decoding, streams)
-
-    @contextmanager
-    def _sampling(self) -> Iterator[nn.Module]:
         model = self.trainer.model
+        plain = model.get_base_model() if isinstance(model, PeftModel) else model
         model.eval()  # in training gradient checkpointing would keep no cache
         with torch.inference_mode(), self.trainer.accelerator.autocast():  # full training holds its weights in fp32
-            yield model.get_base_model() if isinstance(model, PeftModel) else model
+            completions = sample(plain, self.trainer.processing_class, prompts, self.decoding, streams)
         model.train()
-
-    def speed(self, rows: int, reads: int = 128, draws: int = 6) -> tuple[float, float]:
-        """Seconds to read a token, and to sample one of ``rows`` responses side by side: by a trial of so many tokens.
-
-        No random numbers of training are drawn.
-        """
-
-        def seconds(prompts: list[list[int]], tokens: int) -> float:
-            began, decoding = time.perf_counter(), Decoding(tokens, chunk=len(prompts))
-            with merged_adapter(self.trainer.model), self._sampling() as model:
-                sample_ids(model, prompts, decoding, [(0, i) for i in range(len(prompts))], frozenset())
-            return time.perf_counter() - began
-
-        seconds([[0]], 2)  # warms up
-        return seconds([list(range(reads))], 1) / reads, seconds([[i] for i in range(rows)], draws) / (rows * draws)
+        return completions
 
     @cached_property
     def _vllm(self) -> VLLMGeneration:

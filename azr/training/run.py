@@ -32,7 +32,7 @@ from transformers.trainer_callback import ExportableState
 
 from azr.arms import arm_named, fingerprint
 from azr.buffer import TaskBuffer
-from azr.config import Profile
+from azr.config import Profile, override
 from azr.errors import UserError
 from azr.executor import Executor
 from azr.models.loading import load_config, load_model
@@ -197,26 +197,29 @@ def _trainer(
 def _look_ahead(trainer: Trainer, method: str, profile: Profile, steps: int, problem_set: ProblemSet | None) -> None:
     """Say of which prompts the model's context has no room, and how long a model of unknown speed takes at most."""
     tokenizer, rollout, longest = trainer.processing_class, profile.rollout, profile.rollout.max_new_tokens
-    style = load_style(profile.model.prompt_style, tokenizer)
-    if problem_set:
-        prompts = [problem_set.prompt(problem, style) for problem in problem_set.problems]
-    else:
-        prompts = [style.propose(task_type, [IDENTITY] * rollout.references) for task_type in TYPES]
+    style, problems = load_style(profile.model.prompt_style, tokenizer), problem_set.problems if problem_set else ()
+    prompts = [problem_set.prompt(problem, style) for problem in problems]
+    prompts = prompts or [style.propose(task_type, [IDENTITY] * rollout.references) for task_type in TYPES]
     rows = [encode_prompt(tokenizer, prompt) for prompt in prompts]
     check_room(trainer.model, rows, longest)
     if profile.model.name in BUILT_IN or profile.engine.name == "vllm":
         return
-    reading, sampling = Policy(trainer, profile, 0).speed(min(rollout.chunk, 16))
+
+    def seconds(texts: list[str], tokens: int) -> float:
+        policy, began = Policy(trainer, override(profile, {"rollout.max_new_tokens": tokens}), 0), time.perf_counter()
+        drawn = policy.of_share(texts, ())
+        return (time.perf_counter() - began) / sum(len(one.ids) for one in drawn)
+
+    seconds(["0"], 2)  # warms up
+    reading = seconds(prompts[:1], 1) / len(rows[0])
+    sampling = seconds([str(row) for row in range(min(rollout.chunk, 16))], 6)
     if method == "sft":
         rows, longest = trainer.train_dataset["input_ids"], 0
     prompt, passes = np.mean([len(row) for row in rows]), 4 if profile.train.gradient_checkpointing else 3
     sampled = {"sft": 0, "selfplay": rollout.rows + 3 * rollout.batch * rollout.rollouts}.get(method, rollout.rows)
     a_step = sampled * (prompt * reading + longest * sampling) + passes * rollout.rows * (prompt + longest) * reading
-    print(
-        f"{profile.model.name}: {AHEAD} {duration(a_step)} here, {steps} steps "
-        f"{duration(steps * a_step)}, by a trial of some tokens; responses that end early take less.",
-        flush=True,
-    )
+    times = f"{AHEAD} {duration(a_step)} here, {steps} steps {duration(steps * a_step)}"
+    print(f"{profile.model.name}: {times}, by a trial; responses that end early take less.", flush=True)
 
 
 def _seed(run: Run, trainer: SelfPlayTrainer, profile: Profile, seed: int) -> None:
