@@ -28,7 +28,7 @@ def read_seeds(files: Sequence[Path], whole: bool = True) -> TaskBuffer:
     buffer = TaskBuffer()
     for file in files:
         with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
+            warnings.filterwarnings("always", category=UserWarning)  # others are of the programs
             tasks = [problem.task for problem in load_problems("seeds", path=file).problems if problem.task]
         for task in tasks:
             buffer.add(task, step=0)
