@@ -2,31 +2,114 @@
 
     write_report("laptop")                       # runs/laptop/report.html
 
-Left out: running anything (that is ``azr run``), and interactive output.
+First the contents, what was found and the figures, then the notebooks with their code folded, last the environment.
+Formulas are MathML, pictures are in the page, paths are relative. Left out: running anything (that is ``azr run``),
+and interactive output.
 """
 
 from __future__ import annotations
 
+import base64
 import html
 import re
+import sys
+import tempfile
 from pathlib import Path
 
-from azr.errors import UserError
-from azr.runs import RUNS
+import nbformat
+import yaml
+from jinja2 import DictLoader, Template
+from latex2mathml.converter import convert
+from nbconvert.exporters import HTMLExporter
+from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
-HIDDEN = {"injected-parameters", "papermill-error-cell-tag"}
-"""Tags of the cells that papermill adds."""
-STYLE = """
+import azr
+from azr.errors import UserError
+from azr.runs import ROOT, RUNS, write_whole
+from azr.study import CHECK, REFERENCE, Study, open_study
+from azr.study.readings import findings
+from azr.study.readme import claims_block
+
+HIDDEN = {"parameters", "injected-parameters", "papermill-error-cell-tag"}
+"""Tags of cells that are left out: the page says itself of which profile it is."""
+FOLDED = """{%- extends 'basic/index.html.j2' -%}
+{%- block input_group -%}<details><summary>code</summary>{{ super() }}</details>{%- endblock -%}"""
+PAGE = Template(
+    """<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>azr, profile {{ profile | e }}</title><style>
 :root { color-scheme: light dark; }
-body { max-width: 60rem; margin: 2rem auto; padding: 0 1rem; font: 16px/1.55 Georgia, serif; }
-h1, h2, h3, nav { font-family: Helvetica, Arial, sans-serif; line-height: 1.25; }
-section { border-top: 2px solid #888; margin-top: 4rem; }
+body { max-width: 60rem; margin: 2rem auto; padding: 0 1rem; font: 16px/1.55 Georgia, serif; overflow-wrap: anywhere; }
+h1, h2, h3, nav, summary, .top { font-family: Helvetica, Arial, sans-serif; line-height: 1.25; }
 pre { padding: .6rem .8rem; overflow-x: auto; font-size: 13px; line-height: 1.4; border-left: 3px solid #8884; }
-img { max-width: 100%; background: white; }
-table { border-collapse: collapse; font-size: 14px; display: block; overflow-x: auto; }
-th, td { padding: .2rem .7rem; text-align: right; border: 0; border-bottom: 1px solid #8884; }
+table { border: 0; border-collapse: collapse; font-size: 14px; display: block; overflow: auto; overflow-wrap: normal; }
+th, td { padding: .2rem .7rem; text-align: right; vertical-align: top; border: 0; border-bottom: 1px solid #8884; }
+#findings td { text-align: left; min-width: 5rem; }
+.gallery a, .output_png, .formula { display: block; overflow: auto; }
+.top { position: fixed; right: .6rem; bottom: .4rem; }
 .prompt, .anchor-link { display: none; }
+img { max-width: 100%; background: white; }
+@media (max-width: 40rem) { img { width: 40rem; max-width: none; } }
+</style></head>
+<body id="top"><h1>azr, profile {{ profile | e }}</h1>
+<nav><ul>{% for id, title, _ in sections %}<li><a href="#{{ id }}">{{ title | e }}</a></li>{% endfor %}</ul></nav>
+{% for id, title, body in sections %}<section id="{{ id }}">
+{% if "<h1" not in body %}<h1>{{ title | e }}</h1>{% endif %}{{ body }}</section>
+{% endfor %}<a class="top" href="#top">contents</a></body></html>
 """
+)
+
+
+class _Renderer(IPythonRenderer):
+    """Writes formulas as MathML, which browsers draw by themselves."""
+
+    def block_math(self, body: str) -> str:
+        return f'<div class="formula">{convert(body, display="block")}</div>'
+
+    def inline_math(self, body: str) -> str:
+        return convert(body)
+
+
+def _rendered(markdown: str) -> str:
+    """Markdown as HTML; what it links of another notebook is in the page."""
+    page = MarkdownWithMath(renderer=_Renderer(escape=False)).render(markdown)
+    return re.sub(r'href="(?:[./\w]*/)?(\d\d_\w+)\.ipynb"', r'href="#\1"', page)
+
+
+def _relative(text: str, runs: Path) -> str:
+    """Text in which no path says where this machine keeps its files."""
+    for folder in (runs.resolve().parent, ROOT, Path(sys.prefix)):
+        text = text.replace(f"{folder}/", "").replace(str(folder), ".")
+    return re.sub(rf"{re.escape(tempfile.gettempdir())}/\w+/", "", text)
+
+
+def figures_folder(profile: str, runs: Path) -> Path:
+    """Where the runner puts the figures of a profile."""
+    return ROOT / "figures" if profile == REFERENCE and runs == RUNS else runs / profile / "figures"
+
+
+def _found(study: Study, figures: Path) -> str:
+    """What was found, the claims with their verdicts, and the figures, each with a link to its notebook."""
+    frames, lines = study.frames_of("fig09_claims"), ["This is a check of the pipeline, not a result."]
+    if "selfplay" not in set(frames["test"]["method"]):
+        lines = ["Self-play was not measured here, so there is nothing to say of the claims."]
+    elif study.profile.name != CHECK:
+        own = "the runs of this profile" if frames is study.frames else "the reference study, as it ships"
+        lines = [f"Of {own}:", findings(study.claims), claims_block(study.claims)]
+    pictures = sorted(figures.glob("fig*.png"), key=lambda path: (path.stem != "fig09_claims", path.stem))
+    coded = [(path.stem, base64.b64encode(path.read_bytes()).decode()) for path in pictures]
+    gallery = [f'<a href="#{x[3:5]}"><img alt="{x}" src="data:image/png;base64,{data}"></a>' for x, data in coded]
+    return _rendered("\n\n".join(lines)) + f'<div class="gallery">{"".join(gallery)}</div>'
+
+
+def _environment(study: Study) -> str:
+    """Versions, seeds and the profile's settings."""
+    records = [job.run.record for job in study.jobs() if job.run.record]
+    versions = {"azr": azr.__version__} | (records[0].get("versions", {}) if records else {})
+    seeds = {f"{Path(model.name).name}, training seeds": model.seeds for model in study.profile.models}
+    lines = [f"- {name}: {value}" for name, value in (versions | seeds).items()]
+    settings = html.escape(yaml.safe_dump(study.profile.model_dump(mode="json"), sort_keys=False))
+    return _rendered("\n".join(lines)) + f"<details><summary>all settings</summary><pre>{settings}</pre></details>"
 
 
 def write_report(profile: str, out: Path | None = None, runs: Path = RUNS) -> Path:
@@ -34,27 +117,22 @@ def write_report(profile: str, out: Path | None = None, runs: Path = RUNS) -> Pa
 
     Raises UserError where no notebook of this profile was run.
     """
-    import nbformat
-    from nbconvert.exporters import HTMLExporter
-
     copies = sorted((runs / profile / "notebooks").glob("*.ipynb"))
     if not copies:
         raise UserError(f"No notebook of profile '{profile}' was run: run ./run_all.sh --profile {profile} first.")
-    exporter, links, bodies = HTMLExporter(template_name="basic", embed_images=True), "", ""
+    exporter = HTMLExporter(template_name="basic", extra_loaders=[DictLoader({"folded": FOLDED})])
+    exporter.template_file = "folded"
+    exporter.register_filter("markdown2html", _rendered)
+    study = open_study(profile, runs=runs)
+    sections = [("findings", "What was found", _found(study, figures_folder(profile, runs)))]
     for copy in copies:
-        notebook = nbformat.read(copy, as_version=4)
+        notebook = nbformat.reads(_relative(copy.read_text(encoding="utf-8"), runs), as_version=4)
         notebook.cells = [cell for cell in notebook.cells if not HIDDEN & set(cell.metadata.get("tags", ()))]
         words = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
         heading = re.search(r"^#+ (.+)$", words, re.MULTILINE)
-        links += f'<li><a href="#{copy.stem}">{html.escape(heading[1] if heading else copy.stem)}</a></li>'
-        bodies += f'<section id="{copy.stem}">{exporter.from_notebook_node(notebook)[0]}</section>\n'
-    heading = f"azr, profile {html.escape(profile)}"
-    page = (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        f'<meta name="viewport" content="width=device-width"><title>{heading}</title>\n<style>{STYLE}</style></head>\n'
-        f"<body><h1>{heading}</h1><nav><ol>{links}</ol></nav>\n{bodies}</body></html>\n"
-    )
+        body = exporter.from_notebook_node(notebook)[0]
+        sections.append((copy.stem, heading[1] if heading else copy.stem, f'<i id="{copy.stem[:2]}"></i>{body}'))
+    sections.append(("environment", "Environment", _relative(_environment(study), runs)))
     path = out or runs / profile / "report.html"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page, encoding="utf-8")
+    write_whole(path, PAGE.render(profile=profile, sections=sections))
     return path

@@ -1,13 +1,20 @@
 """Notebooks run without a browser, and as one page."""
 
+import base64
+import tempfile
 from pathlib import Path
 
 import nbformat
 import pytest
+from bs4 import BeautifulSoup
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from tables.synthetic import synthetic_study
 
+import azr
 from azr.errors import UserError
-from azr.study import notebooks
+from azr.runs import ROOT
+from azr.study import notebooks, open_study, report
+from azr.study.claims import CLAIMS, claims_table
 from azr.study.notebooks import NotebookError, choose, run_notebooks
 from azr.study.report import write_report
 
@@ -57,18 +64,84 @@ def test_afterwards_it_writes_the_page_and_fresh_moves_runs_away(tmp_path, monke
     assert len(list((tmp_path / "runs").glob("smoke.old-*"))) == 1
 
 
-def test_the_page_needs_nothing_from_outside_and_hides_what_the_runner_added(tmp_path):
+FORMULAS = r"""# Widen or <sharpen>?
+Of $n \cdot 2$ samples, `$HOME` is none; see [the world](00_world.ipynb):
+
+$$\frac{1}{2} \le S < \begin{cases} 1 - s & 0 < s \\ 0 \end{cases}$$
+
+| where | $\lvert w \rvert$ |
+|---|---|
+| here | $2^{-7}$ |
+"""
+
+
+def page_of(tmp_path: Path, profile: str = "smoke") -> tuple[str, BeautifulSoup]:
+    """The page of three notebooks with all that a reader should not get, beside a figure of the study."""
     picture = new_output("display_data", data={"image/png": PIXEL})
-    code = new_code_cell("plot()", outputs=[picture])
-    injected = new_code_cell('runs = "/somewhere"', metadata={"tags": ["injected-parameters"]})
-    write(tmp_path / "smoke" / "notebooks" / "04_b.ipynb", new_markdown_cell("# Widen or <sharpen>?"), injected, code)
-    write(tmp_path / "smoke" / "notebooks" / "01_a.ipynb", new_markdown_cell("text alone"))
-    page = write_report("smoke", None, tmp_path).read_text()
-    assert page.index("#01_a") < page.index("#04_b")
-    assert "Widen or &lt;sharpen&gt;?</a>" in page
-    assert PIXEL in page
-    assert "/somewhere" not in page
-    assert 'src="http' not in page
-    assert "<script" not in page
+    said = new_output(
+        "stream", text=f"written: {tmp_path}/runs/x.csv, {ROOT}/docs, {tempfile.gettempdir()}/tmp12ab/y\n"
+    )
+    code = new_code_cell("plot()", outputs=[picture, said])
+    given = new_code_cell('profile = "laptop"', metadata={"tags": ["parameters"]})
+    injected = new_code_cell(f'runs = "{tmp_path}/runs"', metadata={"tags": ["injected-parameters"]})
+    folder = tmp_path / "runs" / profile
+    write(folder / "notebooks" / "04_b.ipynb", new_markdown_cell(FORMULAS), given, injected, code)
+    write(folder / "notebooks" / "01_a.ipynb", new_markdown_cell("text alone"))
+    write(folder / "notebooks" / "00_world.ipynb", new_markdown_cell("# World"))
+    (folder / "figures").mkdir()
+    (folder / "figures" / "fig04_passk.png").write_bytes(base64.b64decode(PIXEL))
+    text = write_report(profile, None, tmp_path / "runs").read_text()
+    return text, BeautifulSoup(text, "html.parser")
+
+
+def test_the_page_needs_nothing_from_outside_and_every_link_leads_somewhere(tmp_path):
+    text, page = page_of(tmp_path)
+    assert not page.find_all(["script", "link", "iframe", "object"])
+    assert "url(" not in text
+    pictures = [picture["src"] for picture in page.find_all("img")]
+    assert [PIXEL in source and source.startswith("data:image/png;base64,") for source in pictures] == [True] * 2
+    links = [link["href"] for link in page.find_all("a")]
+    assert all(link.startswith("#") and page.find(id=link[1:]) for link in links), links
+    assert page.find("section", id="04_b").find("a", string="the world")["href"] == "#00_world"
+
+
+def test_formulas_are_drawn_by_the_browser_and_code_is_left_alone(tmp_path):
+    text, page = page_of(tmp_path)
+    assert len(page.find_all("math")) == 4
+    assert page.find("math", display="block").find("mfrac")
+    assert "$$" not in text
+    assert "\\" not in page.get_text()
+    assert page.find("code", string="$HOME")
+
+
+def test_findings_come_first_the_environment_last_code_is_folded_and_no_parameter_or_path_shown(tmp_path):
+    text, page = page_of(tmp_path)
+    sections = [section["id"] for section in page.find_all("section")]
+    assert sections == ["findings", "00_world", "01_a", "04_b", "environment"]
+    assert page.find("nav").find("a", string="Widen or <sharpen>?")
+    assert page.find("section", id="findings").find("img")
+    assert "plot()" in page.find("section", id="04_b").find("details").get_text()
+    assert "written: runs/x.csv, docs, y" in page.get_text()
+    assert str(tmp_path) not in text
+    assert str(ROOT) not in text
+    assert 'profile = "laptop"' not in page.get_text()
+    assert f"azr: {azr.__version__}" in page.find("section", id="environment").get_text()
+
+
+def test_the_page_has_the_claims_of_what_was_measured_and_says_where_nothing_was(tmp_path, monkeypatch):
+    measured = synthetic_study(seeds=3, problems=8, models=("nano",))
+    study = open_study("laptop", runs=tmp_path / "runs")
+    study.frames, study.reference = measured, None
+    study.claims = claims_table(measured, claims=CLAIMS[:2])
+    monkeypatch.setattr(report, "open_study", lambda *_, **__: study)
+    found = page_of(tmp_path, "laptop")[1].find("section", id="findings").get_text()
+    assert "nano (3 training seeds" in found
+    assert "C2" in found
+    study.frames = {name: frame[:0] for name, frame in measured.items()}
+    write_report("laptop", None, tmp_path / "runs")
+    assert "Self-play was not measured here" in (tmp_path / "runs" / "laptop" / "report.html").read_text()
+
+
+def test_a_page_of_nothing_is_refused(tmp_path):
     with pytest.raises(UserError, match="No notebook of profile 'laptop' was run"):
         write_report("laptop", None, tmp_path)
