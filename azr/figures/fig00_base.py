@@ -13,6 +13,7 @@ DASHES = {"pass@1": "-", "greedy": "--", "pass@32": ":"}
 
 def plot(frame: pd.DataFrame) -> Figure:
     """Share of problems solved against statements: columns are groups of problems, rows models, dashes quantities."""
-    grid = facets(frame, line_panel("size", "quantity", DASHES), "model", "group", col_order=GROUPS)
+    groups = [*GROUPS, *frame["group"]]
+    grid = facets(frame, line_panel("size", "quantity", DASHES), "model", "group", col_order=groups)
     grid.set(ylim=(0, 1.02)).set_axis_labels("statements", "problems solved")
     return legend(grid.figure, frame, [], {name: DASHES[name] for name in present(frame["quantity"], DASHES)})

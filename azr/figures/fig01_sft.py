@@ -16,5 +16,6 @@ def plot(frame: pd.DataFrame) -> Figure:
 
     The base's point at step 0 is another sample of it: what an untrained model gets.
     """
-    grid = facets(frame, line_panel("step", "quantity", DASHES, zero=True), "model", "group", col_order=GROUPS)
+    groups = [*GROUPS, *frame["group"]]
+    grid = facets(frame, line_panel("step", "quantity", DASHES, zero=True), "model", "group", col_order=groups)
     return legend(grid.set_axis_labels("training step", "gain over the base").figure, frame, styles=DASHES)
