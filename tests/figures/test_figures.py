@@ -51,6 +51,15 @@ def test_a_small_study_is_drawn_over_the_reference(name, small, frames):
     plt.close(figure)
 
 
+@pytest.mark.parametrize("name", ["fig00_base", "fig01_sft", "fig02_rlvr", "fig04_passk"])
+def test_a_problem_set_without_the_worlds_groups_is_drawn(name, frames):
+    test = frames["test"].query("group == 'arithmetic'").assign(group="math500")
+    figure, frame = catalogue.draw(name, {"test": test})
+    assert set(frame["group"]) == {"math500"}
+    assert all(ax.has_data() for ax in figure.axes)
+    plt.close(figure)
+
+
 def test_a_study_too_small_for_a_figure_says_so(small):
     with pytest.raises(UserError, match="too few arms or seeds for fig04_leash"):
         catalogue.draw("fig04_leash", small)
