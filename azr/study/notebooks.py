@@ -27,6 +27,8 @@ from azr.study.jobs import default_side_by_side
 
 TRAINS = "11"
 """The number of the notebook that trains runs of its own."""
+SELFPLAY = ("03", "05", "08", "09", "10", TRAINS)
+"""Those about runs of self-play, which a profile without them (its model does not propose) leaves out."""
 
 
 class NotebookError(FailedError):
@@ -68,6 +70,10 @@ def run_notebooks(
         os.environ |= {"AZR_FIGURES": str(figures), "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
         os.environ.pop("MPLBACKEND", None)
         study = open_study(profile, jobs=jobs, runs=runs)
+        if "selfplay" not in study.profile.arms:
+            left = ", ".join(path.stem for path in chosen if path.name[:2] in SELFPLAY)
+            print(f"Profile {profile} has no runs of self-play, as the built-in world's models have. Left out: {left}.")
+            chosen = [path for path in chosen if path.name[:2] not in SELFPLAY]
         threads = str(study.profile.threads)  # of each kernel: those that run side by side would fight for cores
         os.environ |= {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
         if only is None:

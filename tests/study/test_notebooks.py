@@ -55,6 +55,16 @@ def test_notebooks_run_with_the_parameters_they_have_up_to_the_first_that_fails(
     assert sorted(path.name for path in (runs / "laptop" / "notebooks").iterdir()) == ["00_good.ipynb", "01_bad.ipynb"]
 
 
+def test_a_profile_without_self_play_leaves_out_the_notebooks_about_it_and_says_so(tmp_path, monkeypatch, capsys):
+    for name in ("00_one", "03_two", "11_three"):
+        write(tmp_path / "nb" / f"{name}.ipynb", new_markdown_cell("# One"))
+    done = []
+    monkeypatch.setattr(notebooks, "execute", lambda path, copy, known, echoed: (done.append(path.stem), write(copy)))
+    run_notebooks("real", "0,3,11", notebooks=tmp_path / "nb", runs=tmp_path / "runs")
+    assert done == ["00_one"]
+    assert "Left out: 03_two, 11_three." in capsys.readouterr().out
+
+
 def test_afterwards_it_writes_the_page_and_fresh_moves_runs_away(tmp_path, monkeypatch):
     write(tmp_path / "nb" / "00_one.ipynb", new_markdown_cell("# One"))
     monkeypatch.setattr(notebooks, "execute", lambda path, copy, known, echoed: write(copy, new_markdown_cell("# One")))
