@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from azr.arms import ARMS
+from azr.config import load_profile
 from azr.runs import ROOT
-from azr.study import DATA, said
+from azr.study import DATA, REFERENCE, said
 from azr.study.claims import claims_table
 from azr.study.collect import load_frames
 from azr.study.readings import findings
@@ -44,9 +46,12 @@ def write_readme(root: Path = ROOT, data: Path = DATA) -> None:
     """Renew README.md from the reference study in ``data``."""
     text = NONE_YET
     if (data / "record.json").exists():
-        claims = claims_table(load_frames(data))
+        frames, models = load_frames(data), load_profile(REFERENCE).models
+        there, planned = len(frames["runs"]), sum(one.seeds * len(one.arms or ARMS) for one in models)
+        ahead = f"The reference study is under way: {there} of {planned} runs are finished.\n\n" * (there < planned)
+        claims = claims_table(frames)
         every = "Every number: [figures/table09_claims.csv](figures/table09_claims.csv)."
-        text = f"{findings(claims)}\n\n{claims_block(claims)}\n\n{every}"
+        text = f"{ahead}{findings(claims)}\n\n{claims_block(claims)}\n\n{every}"
     readme = root / "README.md"
     before, _, rest = readme.read_text(encoding="utf-8").partition(START)
     readme.write_text(f"{before}{START}\n{text}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
