@@ -114,6 +114,8 @@ class PaperStyle(PromptStyle):
             texts, messages = texts[:count], [""]
         inputs = [read_arguments(text, found.parameters, found.entry) for text in texts]
         missing = {
+            "no answer between its tags": answer is None,
+            "empty or cut off": not answer,
             found.reason: found.program is None,
             "too few inputs": len(texts) < count,
             "input is not literal": not all(inputs),

@@ -100,7 +100,8 @@ def test_proposals_are_blocks():
     read = STYLE.parse_proposal(D, "Here it is:\n" + PROPOSED, [])
     assert (read.proposal.program, read.proposal.inputs) == ("def f(x):\n    return x + 1", ("4",))
     assert STYLE.parse_proposal(A, PROPOSED.removesuffix("```input\n4\n```"), []).reason == "too few inputs"
-    assert STYLE.parse_proposal(D, PROPOSED[:-3], []).proposal is None
+    assert STYLE.parse_proposal(D, PROPOSED[:-3], []).reason == "empty or cut off"
+    assert STYLE.parse_proposal(D, "A function that adds.", []).reason == "program does not parse"
     inputs = "\n".join(f"```input\n{n}\n```" for n in range(4))
     read = STYLE.parse_proposal(I, inputs + "\n```message\nMore.\n```", [PAIRS])
     assert (read.proposal.inputs, read.proposal.message) == (("0", "1", "2", "3"), "More.")
