@@ -19,7 +19,7 @@ import click
 import yaml
 
 from azr import __version__
-from azr.errors import FailedError, UserError
+from azr.errors import FailedError, UserError, in_a_sentence
 from azr.runs import DEFAULT_PROFILE, RUNS, Run, profile_names, run_folder, stamp
 
 NEW, THERE = click.Path(path_type=Path), click.Path(path_type=Path, exists=True)
@@ -279,7 +279,8 @@ def guarded(work: Callable[[], Any]) -> int:
     Our own mistakes keep their traceback.
     """
     try:
-        work()
+        with in_a_sentence():
+            work()
     except click.exceptions.NoArgsIsHelpError as error:
         print(error.format_message(), file=sys.stderr)
         return 2
@@ -291,7 +292,7 @@ def guarded(work: Callable[[], Any]) -> int:
         print(f"azr: {error}", file=sys.stderr)
         return 1
     except (KeyboardInterrupt, click.Abort):
-        print("\nazr: interrupted; the same command continues from here", file=sys.stderr)
+        print("\nazr: interrupted; the same command goes on from what is finished", file=sys.stderr)
         return 130
     return 0
 

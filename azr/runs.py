@@ -21,12 +21,14 @@ that asking a run whether it is done costs nothing; pandas is loaded where a fra
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import importlib.util
 import json
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -38,7 +40,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ROOT = Path(__file__).resolve().parent.parent
-RUNS = ROOT / "runs"
+RUNS = (ROOT if os.access(ROOT, os.W_OK) else Path.cwd()) / "runs"
+"""In the checkout, or below the current folder where the checkout may not be written."""
 PACKAGE = Path(__file__).resolve().parent
 PROFILES = PACKAGE / "profiles"
 CHECKPOINTS = PACKAGE / "world" / "checkpoints"
@@ -154,6 +157,17 @@ def write_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     write_whole(path, "".join(json.dumps(row) + "\n" for row in rows))
 
 
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Hold a folder for this process. Raises UserError where another holds it."""
+    with (folder / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"{folder} is in use by another process: wait for it, or stop it.") from None
+        yield
+
+
 def append_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Add one JSON object a line."""
     with path.open("a") as stream:
@@ -240,6 +254,7 @@ class Run:
         """Write a measure and, last, its record."""
         table = self.folder / "measures" / f"{name}.parquet"
         table.parent.mkdir(parents=True, exist_ok=True)
+        table.with_suffix(".json").unlink(missing_ok=True)  # of another table
         frame.to_parquet(table, index=False, compression="zstd")
         write_json(table.with_suffix(".json"), {"inputs": inputs, "settings": dict(settings)})
 

@@ -3,6 +3,7 @@
 import io
 
 import pytest
+from ipykernel.iostream import OutStream
 
 from azr import progress as module
 from azr.progress import Progress, duration
@@ -34,6 +35,28 @@ def test_a_log_gets_the_first_the_last_and_one_line_every_fifteen_seconds(clock)
     assert lines[0] == "base: 1/100, 1 s, about 1 min 39 s left loss 1"
     assert lines[-1] == "base: 100/100, 1 min 40 s, about 0 s left loss 100"
     assert [int(line.split("/")[0].removeprefix("base: ")) for line in lines] == [1, 16, 31, 46, 61, 76, 91, 100]
+
+
+def test_a_log_of_a_day_has_tens_of_lines(clock):
+    stream = io.StringIO()
+    with Progress("study", 86_400, stream=stream) as progress:
+        for done in range(1, 86_401):
+            clock[0] += 1
+            progress.update(done)
+    assert 20 < len(stream.getvalue().splitlines()) < 100
+
+
+def test_a_cell_that_is_looked_at_sees_one_line_and_the_runner_s_copy_does_not(monkeypatch):
+    stream = OutStream.__new__(OutStream)  # a kernel's stdout
+    monkeypatch.setattr(OutStream, "isatty", lambda _: False)
+    monkeypatch.delenv("AZR_FIGURES", raising=False)
+    monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
+    assert not Progress("base", 4, stream=stream).terminal
+    monkeypatch.setenv("JPY_SESSION_NAME", "04_passk.ipynb")
+    assert Progress("base", 4, stream=stream).terminal
+    assert not Progress("base", 4, stream=io.StringIO()).terminal  # a job's log
+    monkeypatch.setenv("AZR_FIGURES", "figures")
+    assert not Progress("base", 4, stream=stream).terminal
 
 
 def test_the_estimate_counts_only_what_this_run_has_done(clock):

@@ -1,13 +1,16 @@
 """Run folders: what is whole, what is current, and what a kill leaves."""
 
+import errno
 import json
 import os
+import subprocess
+import sys
 
 import pandas as pd
 import pytest
 
 from azr.errors import UserError
-from azr.runs import Run, append_lines, keep_steps, read_lines, run_folder, weights_digest, write_json
+from azr.runs import Run, alone, append_lines, keep_steps, read_lines, run_folder, weights_digest, write_json
 
 
 def test_a_torn_last_line_is_left_out_and_damage_before_it_is_refused(tmp_path):
@@ -76,6 +79,46 @@ def test_a_measure_belongs_to_what_it_was_made_of(tmp_path):
     pd.testing.assert_frame_equal(run.measure("test"), frame)
     with pytest.raises(UserError):
         run.measure("validation")
+
+
+def test_a_measure_that_could_not_be_written_leaves_none_that_looks_whole(tmp_path, monkeypatch):
+    run, frame = Run(tmp_path), pd.DataFrame({"c": [3]})
+    run.save_measure("test", frame, "x", {})
+
+    def full(self, path, **_):
+        path.write_bytes(b"PAR1")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(pd.DataFrame, "to_parquet", full)
+    with pytest.raises(OSError, match="No space left"):
+        run.save_measure("test", frame, "y", {})
+    assert not run.is_measured("test", "x")
+    assert not run.is_measured("test", "y")
+
+
+@pytest.mark.parametrize("name", ["log", "proposals", "weights", "test"])
+def test_a_missing_file_of_a_finished_run_is_named(tmp_path, name):
+    run = Run(tmp_path)
+    write_json(tmp_path / "run.json", {"fingerprint": "abc"})
+    write_json(tmp_path / "done.json", {})
+    with pytest.raises(UserError, match=rf"{tmp_path}.*: (restore|run)"):
+        run.measure(name) if name == "test" else getattr(run, name)
+
+
+def test_a_folder_is_held_by_one_process_at_a_time(tmp_path):
+    with alone(tmp_path):
+        with pytest.raises(UserError, match="in use by another process"), alone(tmp_path):
+            pass
+        hold = f"from pathlib import Path; from azr.runs import alone; alone(Path({str(tmp_path)!r})).__enter__()"
+        assert subprocess.run([sys.executable, "-c", hold], capture_output=True).returncode == 1
+    with alone(tmp_path):
+        pass
+
+
+def test_runs_go_below_the_current_folder_where_the_checkout_may_not_be_written(tmp_path):
+    code = "import os; os.access = lambda *_: False\nfrom azr.runs import RUNS; print(RUNS)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert done.stdout == f"{tmp_path / 'runs'}\n"
 
 
 def test_an_unfinished_run_has_no_weights(tmp_path):

@@ -132,7 +132,6 @@ def run_jobs(jobs: Sequence[Subject], side_by_side: int, work: Callable[[Subject
     waiting, running, told, total = list(jobs), {}, set(), sum(map(responses, jobs))
     with _alone(logs), Progress(f"{len(jobs)} runs, responses", total) as progress:
         print("Loading libraries ...", flush=True)
-        progress.terminal |= {"JPY_SESSION_NAME", "AZR_FIGURES"} & set(os.environ) == {"JPY_SESSION_NAME"}  # in a cell
         try:
             while waiting or running:
                 while waiting and len(running) < side_by_side:

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from azr.errors import in_a_sentence
 from azr.executor import Executor
 from azr.metrics import answer_entropy, update_sparsity
 from azr.models.loading import weights_folder
@@ -118,6 +119,7 @@ MEASURES: dict[str, Callable[[Subject, int], pd.DataFrame]] = {
 """By name: the frame of one step."""
 
 
+@in_a_sentence()
 def measure(subject: Subject) -> None:
     """Make what is missing of all that the study measures of a run or of the base, as the run's measures.
 
@@ -135,6 +137,7 @@ def measure(subject: Subject) -> None:
         notes.unlink()
 
 
+@in_a_sentence()
 def evaluate_sets(
     subject: Subject, names: Sequence[str], data: Path | None = None, out: Path | None = None
 ) -> pd.DataFrame:

@@ -21,7 +21,7 @@ from azr.arms import ARMS
 from azr.errors import FailedError, UserError
 from azr.progress import duration
 from azr.runs import ROOT, RUNS
-from azr.study import DATA, open_study
+from azr.study import DATA, REFERENCE, open_study
 from azr.study.collect import save_frames, save_runs
 from azr.study.jobs import default_side_by_side
 
@@ -57,13 +57,13 @@ def run_notebooks(
     ``jobs`` is how many runs are trained, and notebooks run, side by side; ``fresh`` moves the profile's runs away
     first. Raises NotebookError, and UserError for a number that no notebook has.
     """
-    from azr.study.report import figures_folder, write_report
+    from azr.study.report import write_report
 
     chosen = choose(only, {path.name[:2]: path for path in sorted(notebooks.glob("[0-9][0-9]_*.ipynb"))})
     folder, began = runs / profile, time.monotonic()
     if fresh and folder.exists():
         folder.rename(folder.with_name(f"{profile}.old-{time.strftime('%Y%m%d-%H%M%S')}"))
-    figures = figures_folder(profile, runs)
+    figures = ROOT / "figures" if profile == REFERENCE and runs == RUNS else folder / "figures"
     with tempfile.TemporaryDirectory(prefix="azr-") as own:
         # Nothing of a person's settings of IPython and Matplotlib: they could change results, or leave out pictures.
         os.environ |= {"IPYTHONDIR": own, "JUPYTER_RUNTIME_DIR": own, "JUPYTER_PREFER_ENV_PATH": "1"}

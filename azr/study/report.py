@@ -26,7 +26,7 @@ from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 import azr
 from azr.errors import UserError
 from azr.runs import ROOT, RUNS, write_whole
-from azr.study import CHECK, REFERENCE, Study, open_study
+from azr.study import CHECK, DATA, Study, open_study
 from azr.study.readings import findings
 from azr.study.readme import claims_block
 
@@ -34,30 +34,7 @@ HIDDEN = {"parameters", "injected-parameters", "papermill-error-cell-tag"}
 """Tags of cells that are left out: the page says itself of which profile it is."""
 FOLDED = """{%- extends 'basic/index.html.j2' -%}
 {%- block input_group -%}<details><summary>code</summary>{{ super() }}</details>{%- endblock -%}"""
-PAGE = Template(
-    """<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>azr, profile {{ profile | e }}</title><style>
-:root { color-scheme: light dark; }
-body { max-width: 60rem; margin: 2rem auto; padding: 0 1rem; font: 16px/1.55 Georgia, serif; overflow-wrap: anywhere; }
-h1, h2, h3, nav, summary, .top { font-family: Helvetica, Arial, sans-serif; line-height: 1.25; }
-pre { padding: .6rem .8rem; overflow-x: auto; font-size: 13px; line-height: 1.4; border-left: 3px solid #8884; }
-table { border: 0; border-collapse: collapse; font-size: 14px; display: block; overflow: auto; overflow-wrap: normal; }
-th, td { padding: .2rem .7rem; text-align: right; vertical-align: top; border: 0; border-bottom: 1px solid #8884; }
-#findings td { text-align: left; min-width: 5rem; }
-.gallery a, .output_png, .formula { display: block; overflow: auto; }
-.top { position: fixed; right: .6rem; bottom: .4rem; }
-.prompt, .anchor-link { display: none; }
-img { max-width: 100%; background: white; }
-@media (max-width: 40rem) { img { width: 40rem; max-width: none; } }
-</style></head>
-<body id="top"><h1>azr, profile {{ profile | e }}</h1>
-<nav><ul>{% for id, title, _ in sections %}<li><a href="#{{ id }}">{{ title | e }}</a></li>{% endfor %}</ul></nav>
-{% for id, title, body in sections %}<section id="{{ id }}">
-{% if "<h1" not in body %}<h1>{{ title | e }}</h1>{% endif %}{{ body }}</section>
-{% endfor %}<a class="top" href="#top">contents</a></body></html>
-"""
-)
+PAGE = Template(Path(__file__).with_name("report.html.j2").read_text(encoding="utf-8"))
 
 
 class _Renderer(IPythonRenderer):
@@ -83,12 +60,7 @@ def _relative(text: str, runs: Path) -> str:
     return re.sub(rf"{re.escape(tempfile.gettempdir())}/\w+/", "", text)
 
 
-def figures_folder(profile: str, runs: Path) -> Path:
-    """Where the runner puts the figures of a profile."""
-    return ROOT / "figures" if profile == REFERENCE and runs == RUNS else runs / profile / "figures"
-
-
-def _found(study: Study, figures: Path) -> str:
+def _found(study: Study) -> str:
     """What was found, the claims with their verdicts, and the figures, each with a link to its notebook."""
     frames, lines = study.frames_of("fig09_claims"), ["This is a check of the pipeline, not a result."]
     if "selfplay" not in set(frames["test"]["method"]):
@@ -96,7 +68,8 @@ def _found(study: Study, figures: Path) -> str:
     elif study.profile.name != CHECK:
         own = "the runs of this profile" if frames is study.frames else "the reference study, as it ships"
         lines = [f"Of {own}:", findings(study.claims), claims_block(study.claims)]
-    pictures = sorted(figures.glob("fig*.png"), key=lambda path: (path.stem != "fig09_claims", path.stem))
+    drawn = list(study.figures.glob("fig*.png")) or DATA.parent.glob("fig*.png")
+    pictures = sorted(drawn, key=lambda path: (path.stem != "fig09_claims", path.stem))
     coded = [(path.stem, base64.b64encode(path.read_bytes()).decode()) for path in pictures]
     gallery = [f'<a href="#{x[3:5]}"><img alt="{x}" src="data:image/png;base64,{data}"></a>' for x, data in coded]
     return _rendered("\n\n".join(lines)) + f'<div class="gallery">{"".join(gallery)}</div>'
@@ -124,7 +97,7 @@ def write_report(profile: str, out: Path | None = None, runs: Path = RUNS) -> Pa
     exporter.template_file = "folded"
     exporter.register_filter("markdown2html", _rendered)
     study = open_study(profile, runs=runs)
-    sections = [("findings", "What was found", _found(study, figures_folder(profile, runs)))]
+    sections = [("findings", "What was found", _found(study))]
     for copy in copies:
         notebook = nbformat.reads(_relative(copy.read_text(encoding="utf-8"), runs), as_version=4)
         notebook.cells = [cell for cell in notebook.cells if not HIDDEN & set(cell.metadata.get("tags", ()))]

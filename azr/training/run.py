@@ -33,7 +33,7 @@ from transformers.trainer_callback import ExportableState
 from azr.arms import arm_named, fingerprint
 from azr.buffer import TaskBuffer
 from azr.config import Profile, override
-from azr.errors import UserError
+from azr.errors import UserError, in_a_sentence
 from azr.executor import Executor
 from azr.models.loading import load_config, load_model
 from azr.models.sampling import check_room, encode_prompt
@@ -41,7 +41,7 @@ from azr.problems import ProblemSet, load_problems
 from azr.progress import AHEAD, duration
 from azr.prompts import load_style
 from azr.rewards import ProposerReward
-from azr.runs import BUILT_IN, Run, keep_steps, read_lines, write_json, write_lines
+from azr.runs import BUILT_IN, Run, alone, keep_steps, read_lines, write_json, write_lines
 from azr.selfplay import IDENTITY, TYPES, SelfPlay
 from azr.training.baselines import FixedProblems, rlvr_trainer, sft_trainer
 from azr.training.policy import Policy
@@ -54,6 +54,7 @@ from azr.training.trainer import SelfPlayTrainer
 PACKAGES = ("torch", "transformers", "peft", "trl", "accelerate", "datasets", "numpy", "tokenizers")
 
 
+@in_a_sentence()
 def train(
     arm: str,
     profile: Profile,
@@ -85,7 +86,8 @@ def train(
     open_executor = problem_set.open_executor if problem_set else Executor
     # GRPO's processes grade what each has sampled; else all need the same verdicts, which the main one finds.
     works = ranks.is_main_process or method == "rlvr"
-    with open_executor(min(2, os.cpu_count() or 1)) if works else nullcontext() as executor:
+    held = alone(folder) if ranks.is_main_process else nullcontext()
+    with held, open_executor(min(2, os.cpu_count() or 1)) if works else nullcontext() as executor:
         trainer = _trainer(run, method, profile, seed, MainExecutor(executor), problem_set, proposer_reward, progress)
         checkpoint = last_checkpoint(folder / "checkpoints")
         step = int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0
@@ -106,10 +108,10 @@ def train(
                 f"train.micro_batch ({profile.train.micro_batch} rows in a forward pass) by --set; the same command "
                 "then goes on from the last checkpoint."
             ) from error
-    trainer.save_model(str(folder / ("model" if profile.model.full else "adapter")))
-    ranks.wait_for_everyone()
-    if ranks.is_main_process:
-        write_json(folder / "done.json", {"seconds": round(time.monotonic() - began, 1), "steps": profile.steps})
+        trainer.save_model(str(folder / ("model" if profile.model.full else "adapter")))
+        ranks.wait_for_everyone()
+        if ranks.is_main_process:
+            write_json(folder / "done.json", {"seconds": round(time.monotonic() - began, 1), "steps": profile.steps})
     return run
 
 
@@ -122,6 +124,8 @@ def _prepare(
     stamp = fingerprint(arm, profile, seed, seed_files, own)
     if run.is_current(stamp):
         return
+    if run.done and not before:
+        raise UserError(f"{run.folder} has lost its run.json: restore it, or move the folder away and train it again.")
     load_config(profile.model.name)
     shared_settings(profile, seed, run.folder)
     if method in ("sft", "rlvr"):
@@ -135,7 +139,8 @@ def _prepare(
         changed = sorted(name for name in {*now.index, *then.index} if now.get(name) != then.get(name))
         why = ", ".join(changed) or "the weights, the data or azr's algorithm"
         print(f"{run.folder} was trained otherwise ({why}): it is kept as {old.name}.", flush=True)
-        run.folder.rename(old)
+        with alone(run.folder):
+            run.folder.rename(old)
     run.folder.mkdir(parents=True, exist_ok=True)
     packages = {name: importlib.metadata.version(name) for name in PACKAGES}
     versions = packages | {"python": platform.python_version(), "machine": platform.platform()}

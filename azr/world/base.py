@@ -155,6 +155,7 @@ def build(size: str, folder: Path, steps: int | None = None, recipe: BaseRecipe 
     recipe = recipe or RECIPES[size]
     recipe = replace(recipe, steps=steps or recipe.steps)
     torch.set_num_threads(recipe.threads)
+    folder.mkdir(parents=True, exist_ok=True)  # whether it may be written is said now, not in an hour
     tokenizer = build_tokenizer()
     model = new_model(recipe, len(tokenizer)).train()
     optimizers = _optimizers(model, recipe)

@@ -1,12 +1,15 @@
 """Notebooks run without a browser, and as one page."""
 
 import base64
+import re
 import tempfile
+import time
 from pathlib import Path
 
 import nbformat
 import pytest
 from bs4 import BeautifulSoup
+from jupyter_client import KernelManager
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from tables.synthetic import synthetic_study
 
@@ -72,6 +75,50 @@ def test_afterwards_it_writes_the_page_and_fresh_moves_runs_away(tmp_path, monke
         run_notebooks("smoke", "0", fresh=True, notebooks=tmp_path / "nb", runs=tmp_path / "runs")
     assert (tmp_path / "runs" / "smoke" / "report.html").exists()
     assert len(list((tmp_path / "runs").glob("smoke.old-*"))) == 1
+
+
+CELLS = {
+    """
+from azr.config import load_profile, override
+from azr.study import open_study
+models = [{"name": "nano", "seeds": 1, "arms": ["sft"]}]
+study = open_study(override(load_profile("smoke"), {"models": models, "train.steps": 500}), runs=RUNS, jobs=1)
+study.ensure(["sft"])
+""": r"4 of 4 runs are missing \(nano base, nano sft\): about .*, 1 side by side\.\nInterrupt at any time.*\nLoading",
+    """
+import azr
+azr.train("sft", profile="smoke", settings={"train.steps": 500}, folder=RUNS / "own")
+""": r"own: 1/500, ",
+}
+"""Cells that train for long, and what each says before or while it does."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cell", CELLS, ids=["ensure", "train"])
+def test_a_cell_says_what_it_costs_in_one_line_rewritten_and_an_interrupt_is_one_sentence(tmp_path, monkeypatch, cell):
+    monkeypatch.delenv("AZR_FIGURES")
+    for name in ("IPYTHONDIR", "JUPYTER_RUNTIME_DIR", "MPLBACKEND", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("JPY_SESSION_NAME", "own.ipynb")  # as JupyterLab has it
+    kernel = KernelManager(kernel_name="python3")
+    kernel.start_kernel()
+    client = kernel.blocking_client()
+    client.start_channels()
+    client.wait_for_ready(timeout=120)
+    client.execute(f"from pathlib import Path; RUNS = Path({str(tmp_path)!r})\n{cell}")
+    said, error, stopped = "", None, False
+    while error is None:
+        message = client.get_iopub_msg(timeout=300)
+        said += message["content"].get("text", "")
+        if not stopped and re.search(CELLS[cell], said):
+            time.sleep(3)
+            kernel.interrupt_kernel()
+            stopped = True
+        error = message["content"] if message["msg_type"] == "error" else None
+    client.stop_channels()
+    kernel.shutdown_kernel(now=True)
+    assert error["traceback"] == ["Stopped. What is done is kept: run the same again to continue."]
+    assert all(line.startswith("\r") for line in said.split("\n") if "/500" in line), said
 
 
 FORMULAS = r"""# Widen or <sharpen>?

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 import subprocess
@@ -12,10 +13,11 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from transformers import TrainerState
 
 from azr.arms import arm_profile
 from azr.errors import UserError
-from azr.runs import Run, read_lines
+from azr.runs import Run, alone, read_lines
 from azr.training import run
 from azr.training.run import last_checkpoint, train
 
@@ -203,6 +205,43 @@ def test_a_run_killed_while_it_saves_ends_as_an_unbroken_one(model_folder, tmp_p
     assert results(folder) == results(train_in(tmp_path / "unbroken", profile))
 
 
+def full_at(step: int, call):
+    """``call`` on a disk that is full from a step on: half of what was to be written is there."""
+
+    def writes(state, path):
+        if f"checkpoint-{step}" in str(path):
+            Path(path).write_text('{"global_step"')
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        return call(state, path)
+
+    return writes
+
+
+def test_a_run_whose_disk_is_full_says_so_and_goes_on_when_there_is_room(finished, model_folder, tmp_path, monkeypatch):
+    folder, profile = tmp_path / "run", tiny_profile(model_folder, evaluation__every=3)
+    with monkeypatch.context() as patch:
+        patch.setattr(TrainerState, "save_to_json", full_at(4, TrainerState.save_to_json))
+        with pytest.raises(UserError, match=r"No space left on device.*make room"):
+            train_in(folder, profile)
+    assert last_checkpoint(folder / "checkpoints").name == "checkpoint-2"
+    assert results(train_in(folder, profile)) == results(finished)
+
+
+def test_a_run_that_lost_its_record_or_is_in_use_is_refused_and_left_alone(finished, model_folder, tmp_path):
+    folder = broken_off(finished, tmp_path / "run", last=2)
+    before = sorted(folder.rglob("[!.]*"))
+    for changes in ({}, {"train__steps": 1}):  # to go on, and to make room for another
+        with alone(folder), pytest.raises(UserError, match="in use by another process"):
+            train_in(folder, tiny_profile(model_folder, evaluation__every=3, **changes))
+        assert sorted(folder.rglob("[!.]*")) == before
+    lost = tmp_path / "lost"
+    shutil.copytree(finished, lost)
+    (lost / "run.json").unlink()
+    with pytest.raises(UserError, match=r"has lost its run.json: restore it"):
+        train_in(lost, tiny_profile(model_folder, evaluation__every=3))
+    assert not (lost / "run.json").exists()
+
+
 def test_a_run_with_other_settings_is_kept_beside_the_new_one(finished, model_folder, tmp_path, capsys):
     folder = tmp_path / "run"
     shutil.copytree(finished, folder)
@@ -210,7 +249,7 @@ def test_a_run_with_other_settings_is_kept_beside_the_new_one(finished, model_fo
     (old,) = tmp_path.glob("run.old-*")
     assert results(old) == results(finished)
     assert len(read_lines(folder / "log.jsonl")) == 1
-    (line,) = capsys.readouterr().out.splitlines()
+    line = capsys.readouterr().out.splitlines()[0]
     assert "train.steps" in line
     assert old.name in line
 
