@@ -110,7 +110,8 @@ def test_rewards_are_what_a_person_would_give(real):
 @pytest.fixture(scope="module")
 def tuned(tmp_path_factory):
     """A run of SFT on ten rows."""
-    settings = {"train.steps": 3, "train.learning_rate": 1e-3, "problems.train_size": 10, "rollout.batch": 2}
+    settings = {"train.steps": 3, "train.learning_rate": 1e-3, "problems.train_size": 10}
+    settings |= {"rollout.batch": 2, "train.group": 4}
     profile = choose_profile(None, "smollm2", settings)
     assert (profile.name, profile.model.prompt_style) == ("real", "plain")
     return train("sft", arm_profile("sft", profile), 0, tmp_path_factory.mktemp("run"), progress=False)
