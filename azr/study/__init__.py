@@ -23,7 +23,7 @@ from azr.config import Profile, StudyModel, load_profile, override
 from azr.errors import UserError
 from azr.progress import duration
 from azr.runs import ROOT, RUNS
-from azr.study.collect import Frames, collect, load_frames
+from azr.study.collect import Frames, collect, load_frames, merged
 from azr.study.jobs import default_side_by_side, estimate, jobs_of, run_jobs
 from azr.study.subject import Subject
 
@@ -53,11 +53,17 @@ class Study:
     seeds: tuple[int, ...] | None = None
     side_by_side: int | None = None
 
+    @cached_property
+    def shipped(self) -> set[tuple[str, str, int]]:
+        """Model, method and seed of what ships of the reference study; of any other study nothing does."""
+        if self.profile.name != REFERENCE or not (DATA / "record.json").exists():
+            return set()
+        return set(load_frames(DATA)["test"][["model", "method", "seed"]].itertuples(index=False, name=None))
+
     @property
     def ships(self) -> bool:
         """Whether this is the reference study as it ships: nothing of it was trained here."""
-        own = any((self.runs / REFERENCE).glob("*/*/run.json"))
-        return self.profile.name == REFERENCE and (DATA / "record.json").exists() and not own
+        return bool(self.shipped) and not any((self.runs / REFERENCE).glob("*/*/run.json"))
 
     def jobs(self, arms: Sequence[str] | None = None) -> list[Subject]:
         """What there is to train and measure: of some arms and the base, or of all."""
@@ -66,13 +72,11 @@ class Study:
     def ensure(self, arms: Sequence[str], fresh: bool = False) -> None:
         """Train and measure what is missing of ``arms`` and the base, or of other settings; says first what that is.
 
-        May be interrupted: what is done is kept, and the next call goes on from there. The reference study is read from
-        what ships, unless it is to be made ``fresh``. Raises JobError.
+        May be interrupted: what is done is kept, and the next call goes on from there. What ships of the reference
+        study is done, unless it is to be made ``fresh``. Raises JobError.
         """
-        if self.ships and not fresh:
-            return
-        jobs = self.jobs(arms)
-        missing = [job for job in jobs if not job.is_done()]
+        jobs, shipped = jobs_of(self.profile, self.runs, arms, self.seeds), set() if fresh else self.shipped
+        missing = [job for job in jobs if (job.model_name, job.arm, job.seed) not in shipped and not job.is_done()]
         if not missing:
             return
         workers = self.side_by_side or default_side_by_side(self.profile)
@@ -89,12 +93,16 @@ class Study:
     @cached_property
     def frames(self) -> Frames:
         """The tidy frames of what is there, by name (``azr.study.collect``)."""
-        return load_frames(DATA) if self.ships else collect(self.jobs())
+        own = collect(self.jobs())
+        return merged(load_frames(DATA), own) if self.shipped else own
 
     @cached_property
     def reference(self) -> Frames | None:
-        """The same of the reference study; None while it does not ship."""
-        return load_frames(DATA) if (DATA / "record.json").exists() else None
+        """The same of the reference study; None while fewer seeds of it ship than a verdict needs."""
+        from azr.study.claims import LEAST_SEEDS
+
+        frames = load_frames(DATA) if (DATA / "record.json").exists() else None
+        return frames if frames and frames["runs"]["seed"].nunique() >= LEAST_SEEDS else None
 
     def frames_of(self, figure: str) -> Frames:
         """What a figure is drawn from: this study's frames, or the reference's while none of its arms is here."""

@@ -132,3 +132,16 @@ def load_frames(folder: Path) -> Frames:
 
     names = read_json(folder / "record.json", "restore it from the repository")["sha256"]
     return Frames(list(names), lambda name: pd.read_parquet(folder / f"{name}.parquet"))
+
+
+def merged(first: Frames, second: Frames) -> Frames:
+    """The frames of both: of a run that both have, the second's."""
+    import pandas as pd
+
+    def read(name: str) -> pd.DataFrame:
+        keys, own = ["model", "method", "seed"], second[name]
+        old = pd.MultiIndex.from_frame(first[name][keys]).isin(pd.MultiIndex.from_frame(own[keys]))
+        parts = [part for part in (first[name][~old], own) if len(part)]
+        return pd.concat(parts, ignore_index=True) if parts else own
+
+    return Frames(second.names, read)

@@ -31,9 +31,11 @@ def test_a_figure_redraws_to_the_same_numbers(name, frames):
     assert (SHIPPED / f"{name}.csv").read_text(encoding="utf-8") == numbers
 
 
-def test_the_reference_study_is_read_and_trains_nothing(tmp_path, capsys):
+def test_what_ships_is_read_and_not_trained_again(tmp_path, monkeypatch):
+    missing = []
+    monkeypatch.setattr("azr.study.run_jobs", lambda jobs, _: missing.extend(jobs))
     study = open_study("reference", runs=tmp_path)
-    study.ensure(["selfplay"])
-    assert capsys.readouterr().out == ""
-    assert not (tmp_path / "reference").exists()
+    study.ensure(study.profile.arms)
+    assert not {(job.model_name, job.arm, job.seed) for job in missing} & study.shipped
+    assert len(missing) + len(study.shipped) == len(study.jobs())
     assert set(study.frames["test"]["method"]) >= {"base", "selfplay"}
