@@ -38,6 +38,11 @@ def test_numbers_choose_notebooks_in_their_order():
         choose("4,99", available)
 
 
+def test_every_notebook_names_the_kernel_that_is_always_there():
+    kernels = {nbformat.read(path, 4).metadata.kernelspec.name for path in (ROOT / "notebooks").glob("*.ipynb")}
+    assert kernels == {"python3"}
+
+
 @pytest.fixture(autouse=True)
 def own_environment(monkeypatch):
     names = ("AZR_FIGURES", "IPYTHONDIR", "JUPYTER_RUNTIME_DIR", "MPLBACKEND", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
