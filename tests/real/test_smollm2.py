@@ -137,4 +137,4 @@ def test_its_adapter_merges_in_plain_peft_and_sparsity_counts_what_moved(tuned, 
     assert 0.2 < close / counted["parameters"].sum() < 1
     logits = load_model("smollm2", adapter=tuned.folder / "adapter")[0](torch.tensor([[1, 9690, 198]])).logits
     opened = AutoModelForCausalLM.from_pretrained(tmp_path / "merged")(torch.tensor([[1, 9690, 198]])).logits.float()
-    assert np.corrcoef(logits.detach().flatten(), opened.detach().flatten())[0, 1] > 0.999
+    assert np.corrcoef(logits.detach().flatten(), opened.detach().flatten())[0, 1] > 0.99
