@@ -16,7 +16,7 @@ from azr.arms import ARMS
 from azr.config import load_profile
 from azr.runs import ROOT
 from azr.study import DATA, REFERENCE, said
-from azr.study.claims import claims_table
+from azr.study.claims import LEAST_SEEDS, claims_table
 from azr.study.collect import load_frames
 from azr.study.readings import findings
 
@@ -48,10 +48,13 @@ def write_readme(root: Path = ROOT, data: Path = DATA) -> None:
     if (data / "record.json").exists():
         frames, models = load_frames(data), load_profile(REFERENCE).models
         there, planned = len(frames["runs"]), sum(one.seeds * len(one.arms or ARMS) for one in models)
-        ahead = f"The reference study is under way: {there} of {planned} runs are finished.\n\n" * (there < planned)
-        claims = claims_table(frames)
+        ahead = f"The reference study is under way: {there} of {planned} runs are finished."
         every = "Every number: [figures/table09_claims.csv](figures/table09_claims.csv)."
-        text = f"{ahead}{findings(claims)}\n\n{claims_block(claims)}\n\n{every}"
+        parts = [] if there == planned else [ahead]
+        if frames["runs"]["seed"].nunique() >= LEAST_SEEDS:
+            claims = claims_table(frames)
+            parts += [findings(claims), claims_block(claims), every]
+        text = "\n\n".join(parts)
     readme = root / "README.md"
     before, _, rest = readme.read_text(encoding="utf-8").partition(START)
     readme.write_text(f"{before}{START}\n{text}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
