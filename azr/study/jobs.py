@@ -11,7 +11,6 @@ do not depend on how many run side by side. Left out: what is trained (``azr.tra
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import multiprocessing
 import os
 import shutil
@@ -26,9 +25,9 @@ from typing import Any
 
 from azr.arms import BASE, arm_named, arm_profile
 from azr.config import Profile, override
-from azr.errors import FailedError, UserError
+from azr.errors import FailedError, UserError, in_a_sentence
 from azr.progress import AHEAD, Progress
-from azr.runs import BUILT_IN, Run, run_folder
+from azr.runs import BUILT_IN, Run, alone, run_folder
 from azr.study.subject import Subject
 
 PRELOADED = ["azr.training.run", "azr.study.measures"]
@@ -42,12 +41,6 @@ the seconds in which a job begins."""
 
 class JobError(FailedError):
     """A training or measuring process failed; the message has its last lines."""
-
-
-class Stopped(KeyboardInterrupt):
-    """The user stopped the jobs. Shown as one sentence, also by IPython."""
-
-    _render_traceback_ = FailedError._render_traceback_
 
 
 def jobs_of(
@@ -130,7 +123,7 @@ def run_jobs(jobs: Sequence[Subject], side_by_side: int, work: Callable[[Subject
     logs = jobs[0].run.folder.parent.parent / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     waiting, running, told, total = list(jobs), {}, set(), sum(map(responses, jobs))
-    with _alone(logs), Progress(f"{len(jobs)} runs, responses", total) as progress:
+    with in_a_sentence(), alone(logs), Progress(f"{len(jobs)} runs, responses", total) as progress:
         print("Loading libraries ...", flush=True)
         try:
             while waiting or running:
@@ -158,26 +151,12 @@ def run_jobs(jobs: Sequence[Subject], side_by_side: int, work: Callable[[Subject
                 if left < total:  # before that there is no saying how long it takes
                     done = len(jobs) - len(waiting) - len(now)
                     progress.update(total - left, f"({done} done; {', '.join(map(str, now))})")
-        except KeyboardInterrupt:
-            raise Stopped("Stopped. What is done is kept: run the same again to continue.") from None
         finally:
             for process in running:
                 process.terminate()
             for process in running:
                 process.join(10)
                 process.kill()
-
-
-@contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Hold the profile's lock: two processes would train into one folder."""
-    with (folder / ".lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            profile = folder.parent.name
-            raise UserError(f"Profile {profile} is trained by another process: wait for it, or stop it.") from None
-        yield
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from azr.errors import UserError
+from azr.runs import alone
 from azr.study import jobs
 from azr.study.jobs import JobError, estimate, jobs_of, run_jobs
 from study.small import finish, small_jobs, small_profile
@@ -88,13 +89,14 @@ SCRIPT = """
 import sys, time
 from pathlib import Path
 sys.path[:0] = sys.argv[2:]
+from azr.errors import Stopped
 from azr.study import jobs
 from study.small import small_jobs
 from study.test_jobs import wait_long
 jobs.PRELOADED = ["study.test_jobs"]
 try:
     jobs.run_jobs(small_jobs(Path(sys.argv[1])), 2, wait_long)  # no guard of the main part
-except jobs.Stopped as stopped:
+except Stopped as stopped:
     print(stopped)
 """
 
@@ -128,7 +130,7 @@ def test_jobs_end_with_the_script_that_started_them_guarded_or_not(tmp_path, end
 def test_two_processes_do_not_train_into_one_folder(tmp_path):
     chosen = small_jobs(tmp_path)
     (tmp_path / "smoke" / "logs").mkdir(parents=True)
-    with jobs._alone(tmp_path / "smoke" / "logs"), pytest.raises(UserError, match="another process"):
+    with alone(tmp_path / "smoke" / "logs"), pytest.raises(UserError, match="another process"):
         run_jobs(chosen, side_by_side=2, work=note)
 
 

@@ -24,8 +24,10 @@ def test_the_measurements_are_those_of_the_record_and_small():
     assert sum(path.stat().st_size for path in DATA.rglob("*") if path.is_file()) < 20e6
 
 
-@pytest.mark.parametrize("name", [name for name in FIGURES if (SHIPPED / f"{name}.csv").exists()])
+@pytest.mark.parametrize("name", FIGURES)
 def test_a_figure_redraws_to_the_same_numbers(name, frames):
+    if open_study("reference").reference is None:
+        pytest.skip("the reference study has too few seeds as yet: its figures do not ship")
     _, frame = draw(name, frames)
     numbers = frame.to_csv(index=False, float_format="%.6g", lineterminator="\n")
     assert (SHIPPED / f"{name}.csv").read_text(encoding="utf-8") == numbers
