@@ -17,18 +17,15 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import nbformat
+
 from azr.arms import ARMS
 from azr.errors import FailedError, UserError
 from azr.progress import duration
 from azr.runs import ROOT, RUNS
-from azr.study import DATA, REFERENCE, open_study
+from azr.study import DATA, REFERENCE, Study, open_study
 from azr.study.collect import save_frames, save_runs
 from azr.study.jobs import default_side_by_side
-
-TRAINS = "11"
-"""The number of the notebook that trains runs of its own."""
-SELFPLAY = ("03", "05", "08", "09", "10", TRAINS)
-"""Those about runs of self-play, which a profile without them (its model does not propose) leaves out."""
 
 
 class NotebookError(FailedError):
@@ -42,6 +39,12 @@ def choose(only: str | None, available: Mapping[str, Path]) -> list[Path]:
         if number not in available:
             raise UserError(f"There is no notebook '{number}'; choose from {', '.join(available)}, as in --only 04,06.")
     return [path for number, path in available.items() if number in wanted]
+
+
+def left_out(paths: list[Path], study: Study) -> list[Path]:
+    """Those whose metadata (``azr: {needs: [...]}``) name what a study has not: runs of self-play, or training."""
+    has = set(study.profile.arms) | (set() if study.ships else {"training"})  # what ships is read, not trained
+    return [path for path in paths if set(nbformat.read(path, 4).metadata.get("azr", {}).get("needs", [])) - has]
 
 
 def run_notebooks(
@@ -70,16 +73,13 @@ def run_notebooks(
         os.environ |= {"AZR_FIGURES": str(figures), "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
         os.environ.pop("MPLBACKEND", None)
         study = open_study(profile, jobs=jobs, runs=runs)
-        if "selfplay" not in study.profile.arms:
-            left = ", ".join(path.stem for path in chosen if path.name[:2] in SELFPLAY)
-            print(f"Profile {profile} has no runs of self-play, as the built-in world's models have. Left out: {left}.")
-            chosen = [path for path in chosen if path.name[:2] not in SELFPLAY]
+        if left := left_out(chosen, study):
+            print(f"Left out, as {profile} trains no self-play or nothing at all: {', '.join(p.stem for p in left)}.")
+            chosen = [path for path in chosen if path not in left]
         threads = str(study.profile.threads)  # of each kernel: those that run side by side would fight for cores
         os.environ |= {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
         if only is None:
             study.ensure(list(ARMS), fresh)
-            if study.ships:  # nothing is trained for it
-                chosen = [path for path in chosen if not path.name.startswith(TRAINS)]
         side_by_side = 1 if only else jobs or default_side_by_side(study.profile)
         known = {"profile": profile, "jobs": jobs, "runs": str(runs)}
         failed = []

@@ -16,9 +16,9 @@ from tables.synthetic import synthetic_study
 import azr
 from azr.errors import UserError
 from azr.runs import ROOT
-from azr.study import notebooks, open_study, report
+from azr.study import Study, notebooks, open_study, report
 from azr.study.claims import CLAIMS, claims_table
-from azr.study.notebooks import NotebookError, choose, run_notebooks
+from azr.study.notebooks import NotebookError, choose, left_out, run_notebooks
 from azr.study.report import write_report
 
 KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
@@ -63,14 +63,13 @@ def test_notebooks_run_with_the_parameters_they_have_up_to_the_first_that_fails(
     assert sorted(path.name for path in (runs / "laptop" / "notebooks").iterdir()) == ["00_good.ipynb", "01_bad.ipynb"]
 
 
-def test_a_profile_without_self_play_leaves_out_the_notebooks_about_it_and_says_so(tmp_path, monkeypatch, capsys):
-    for name in ("00_one", "03_two", "11_three"):
-        write(tmp_path / "nb" / f"{name}.ipynb", new_markdown_cell("# One"))
-    done = []
-    monkeypatch.setattr(notebooks, "execute", lambda path, copy, known, echoed: (done.append(path.stem), write(copy)))
-    run_notebooks("real", "0,3,11", notebooks=tmp_path / "nb", runs=tmp_path / "runs")
-    assert done == ["00_one"]
-    assert "Left out: 03_two, 11_three." in capsys.readouterr().out
+def test_a_study_without_self_play_or_training_leaves_out_the_notebooks_that_need_it(tmp_path, monkeypatch):
+    paths = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
+    assert left_out(paths, open_study("smoke", runs=tmp_path)) == []
+    without = left_out(paths, open_study("real", runs=tmp_path))
+    assert [path.name[:2] for path in without] == ["03", "05", "08", "09", "10", "11"]
+    monkeypatch.setattr(Study, "ships", True)
+    assert [path.name[:2] for path in left_out(paths, open_study("smoke", runs=tmp_path))] == ["11"]
 
 
 def test_afterwards_it_writes_the_page_and_fresh_moves_runs_away(tmp_path, monkeypatch):
