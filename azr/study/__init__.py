@@ -72,12 +72,12 @@ class Study:
     def ensure(self, arms: Sequence[str], fresh: bool = False) -> None:
         """Train and measure what is missing of ``arms`` and the base, or of other settings; says first what that is.
 
-        May be interrupted: what is done is kept, and the next call goes on from there. What ships of the reference
-        study is done, unless it is to be made ``fresh``. Raises JobError.
+        May be interrupted: what is done is kept, and the next call goes on from there. Of the reference study nothing
+        is trained where nothing was before, unless ``fresh``: it is read as it ships. Raises JobError.
         """
         jobs, shipped = jobs_of(self.profile, self.runs, arms, self.seeds), set() if fresh else self.shipped
         missing = [job for job in jobs if (job.model_name, job.arm, job.seed) not in shipped and not job.is_done()]
-        if not missing:
+        if not missing or (self.ships and not fresh):
             return
         workers = self.side_by_side or default_side_by_side(self.profile)
         seconds = estimate(missing, workers)

@@ -3,7 +3,7 @@
 import pytest
 
 from azr.figures.catalogue import FIGURES, draw
-from azr.runs import ROOT, file_digest, read_json
+from azr.runs import ROOT, file_digest, read_json, write_json
 from azr.study import DATA, open_study
 from azr.study.claims import claims_table
 from azr.study.collect import load_frames
@@ -38,6 +38,15 @@ def test_what_ships_is_read_and_not_trained_again(tmp_path, monkeypatch):
     monkeypatch.setattr("azr.study.run_jobs", lambda jobs, _: missing.extend(jobs))
     study = open_study("reference", runs=tmp_path)
     study.ensure(study.profile.arms)
+    assert missing == []
+    assert set(study.frames["test"]["method"]) >= {"base", "selfplay"}
+
+
+def test_where_a_run_of_it_was_trained_the_rest_is_missing(tmp_path, monkeypatch):
+    missing = []
+    monkeypatch.setattr("azr.study.run_jobs", lambda jobs, _: missing.extend(jobs))
+    write_json(tmp_path / "reference" / "nano" / "selfplay-seed0" / "run.json", {})
+    study = open_study("reference", runs=tmp_path)
+    study.ensure(study.profile.arms)
     assert not {(job.model_name, job.arm, job.seed) for job in missing} & study.shipped
     assert len(missing) + len(study.shipped) == len(study.jobs())
-    assert set(study.frames["test"]["method"]) >= {"base", "selfplay"}
