@@ -23,9 +23,11 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import importlib.metadata
 import importlib.util
 import json
 import os
+import platform
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -45,6 +47,7 @@ RUNS = (ROOT if os.access(ROOT, os.W_OK) else Path.cwd()) / "runs"
 PACKAGE = Path(__file__).resolve().parent
 PROFILES = PACKAGE / "profiles"
 CHECKPOINTS = PACKAGE / "world" / "checkpoints"
+PACKAGES = ("azr", "torch", "transformers", "peft", "trl", "accelerate", "datasets", "numpy", "pandas", "tokenizers")
 BUILT_IN = ("nano", "micro")
 """Base models that ship with the package."""
 REAL = "smollm2"
@@ -84,6 +87,12 @@ def run_folder(runs: Path, profile: str, model: str, arm: str, seed: int) -> Pat
     'runs/smoke/nano/selfplay-seed0'
     """
     return runs / profile / Path(model).name / f"{arm}-seed{seed}"
+
+
+def versions() -> dict[str, str]:
+    """Of the packages that results depend on, of Python, and the kind of machine."""
+    packages = {name: importlib.metadata.version(name) for name in PACKAGES}
+    return packages | {"python": platform.python_version(), "machine": f"{platform.system()} {platform.machine()}"}
 
 
 def stamp(*parts: Any) -> str:

@@ -13,6 +13,7 @@ from importlib import import_module
 import pandas as pd
 from matplotlib.figure import Figure
 
+from azr.arms import BASE
 from azr.errors import UserError
 from azr.figures.panels import overlay
 from azr.figures.style import PALETTE, arm_of
@@ -66,7 +67,8 @@ def table(name: str, frames: Frames) -> pd.DataFrame:
     """What a figure shows: its table, of its arms and the user's own. Raises UserError where there is nothing."""
     drawn = FIGURES[name]
     chosen = [_of_methods(frames[need], drawn.methods) for need in drawn.needs]
-    frame = pd.DataFrame() if any(part.empty for part in chosen) else drawn.table(*chosen)
+    base_alone = drawn.methods not in ((), (BASE,)) and set(chosen[0]["method"]) == {BASE}
+    frame = pd.DataFrame() if base_alone or any(part.empty for part in chosen) else drawn.table(*chosen)
     if frame.empty:
         raise UserError(f"The study has too few arms or seeds for {name}: add {', '.join(drawn.methods)}, or seeds.")
     return frame

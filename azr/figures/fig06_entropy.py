@@ -16,5 +16,5 @@ def plot(frame: pd.DataFrame) -> Figure:
     grid = facets(frame, line_panel("step", zero=True), "panel", "model", row_order=ROWS.values(), height=1.45)
     for (panel, model), ax in grid.axes_dict.items():
         start = pick(frame, panel=panel, model=model, pale=False)["start"].iloc[0]
-        ax.text(0.08, 0.04, f"base: {start:.2f} nats", transform=ax.transAxes, fontsize=7.5)
+        ax.text(0.99, 1.02, f"base: {start:.2f} nats", transform=ax.transAxes, ha="right", fontsize=7.5)
     return legend(grid.set_axis_labels("training step", "change, nats").figure, frame)

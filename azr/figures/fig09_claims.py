@@ -37,7 +37,8 @@ def plot(frame: pd.DataFrame) -> Figure:
     frame, behind = pick(frame, pale=False), pick(frame, pale=True)[["model", "id", "part", "low", "high"]]
     frame = frame.merge(behind, on=["model", "id", "part"], how="left", suffixes=("", "_reference"))
     models = present(frame["model"])
-    claims = frame.drop_duplicates(["id", "part"])
+    measured = frame.loc[frame["estimate"].notna(), "unit"]  # an axis without a single number would say nothing
+    claims = frame[frame["unit"].isin(measured)].drop_duplicates(["id", "part"])
     blocks = [rows for _, rows in claims.groupby("unit", sort=False)]
     heights = [len(rows) * _ROW + 0.34 for rows in blocks]
     look = {"height_ratios": heights, "sharex": "row", "sharey": "row", "squeeze": False, "layout": "constrained"}

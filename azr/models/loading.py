@@ -22,7 +22,6 @@ from pathlib import Path
 import torch
 from huggingface_hub import constants, errors, snapshot_download
 from huggingface_hub.utils import logging as hub_logging
-from peft import PeftModel
 from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
@@ -160,6 +159,8 @@ def _adapted(model: PreTrainedModel, adapter: Path) -> PreTrainedModel:
     if not (adapter / "adapter_config.json").exists():  # PEFT would look for it on the hub
         raise UserError(f"There is no adapter {adapter}: run the azr train command of its run again.")
     try:
+        from peft import PeftModel  # which takes a second to import, and most models are loaded without an adapter
+
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)  # PEFT asks
             return PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()

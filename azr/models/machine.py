@@ -8,7 +8,6 @@ Left out: measuring speed, and changing anything.
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import platform
 import shutil
@@ -16,9 +15,8 @@ import sys
 from pathlib import Path
 
 from azr.executor import Executor
-from azr.runs import ROOT
+from azr.runs import PACKAGES, ROOT, versions
 
-SHOWN_PACKAGES = ("torch", "transformers", "trl", "peft", "accelerate", "numpy")
 GIB = 2**30
 CGROUP = Path("/sys/fs/cgroup")
 """Where a container's limits stand."""
@@ -53,14 +51,13 @@ def gpus() -> list[tuple[str, int]]:
 
 def machine_report() -> list[tuple[str, str]]:
     """Pairs of heading and line, in the order in which they are shown; a heading may come more than once."""
-    packages = [f"{name} {importlib.metadata.version(name)}" for name in SHOWN_PACKAGES]
     lines = [f"{name}, {size / GIB:.0f} GiB" for name, size in gpus()]
     with Executor(workers=1) as executor:
         layers = executor.layers()
     return [
         ("system", f"{platform.system()} {platform.release()}, {platform.machine()}"),
         ("Python", f"{platform.python_version()} ({sys.executable})"),
-        ("packages", ", ".join(packages)),
+        ("packages", ", ".join(f"{name} {version}" for name, version in versions().items() if name in PACKAGES)),
         ("cores", f"{cores():g}"),
         ("memory", f"{memory_bytes() / GIB:.1f} GiB"),
         ("disk", f"{shutil.disk_usage(ROOT).free / GIB:.0f} GiB free where the project is"),

@@ -58,10 +58,7 @@ class Costs:
 def costs(config: PretrainedConfig, profile: Profile) -> Costs:
     """Count and measure the model of a configuration."""
     own, rollout, train, text = profile.model, profile.rollout, profile.train, config.get_text_config()
-    with (
-        torch.device("meta"),
-        warnings.catch_warnings(action="ignore"),
-    ):  # PEFT's, of names that transformers deprecates
+    with torch.device("meta"), warnings.catch_warnings(action="ignore"):  # PEFT's, of names that are deprecated
         model = AutoModelForCausalLM.from_config(config, dtype=getattr(torch, own.weights))
         if not own.full:
             adapter = LoraConfig(r=own.lora_rank, target_modules="all-linear", task_type="CAUSAL_LM")

@@ -23,7 +23,7 @@ from azr.config import Profile, StudyModel, load_profile, override
 from azr.errors import UserError
 from azr.progress import duration
 from azr.runs import ROOT, RUNS
-from azr.study.collect import Frames, collect, load_frames, merged
+from azr.study.collect import Frames, collect, load_frames, merged, settled
 from azr.study.jobs import default_side_by_side, estimate, jobs_of, run_jobs
 from azr.study.subject import Subject
 
@@ -94,15 +94,13 @@ class Study:
     def frames(self) -> Frames:
         """The tidy frames of what is there, by name (``azr.study.collect``)."""
         own = collect(self.jobs())
-        return merged(load_frames(DATA), own) if self.shipped else own
+        return settled(merged(load_frames(DATA), own)) if self.shipped else own
 
     @cached_property
     def reference(self) -> Frames | None:
-        """The same of the reference study; None while fewer seeds of it ship than a verdict needs."""
-        from azr.study.claims import LEAST_SEEDS
-
-        frames = load_frames(DATA) if (DATA / "record.json").exists() else None
-        return frames if frames and frames["runs"]["seed"].nunique() >= LEAST_SEEDS else None
+        """The same of the reference study; None while too few seeds of it ship (``azr.study.collect.settled``)."""
+        frames = settled(load_frames(DATA)) if (DATA / "record.json").exists() else None
+        return frames if frames and len(frames["runs"]) else None
 
     def frames_of(self, figure: str) -> Frames:
         """What a figure is drawn from: this study's frames, or the reference's while none of its arms is here."""
@@ -137,7 +135,7 @@ class Study:
         if behind is frames or self.profile.name == REFERENCE:
             behind = None
         if name == "fig09_claims":
-            frames, words = {"claims": self.claims}, [findings(self.claims)]
+            frames, words = {"claims": self.claims}, [findings(frames, self.claims)]
             behind = {"claims": claims_table(behind)} if behind else None
         try:
             figure, frame = draw(name, frames, behind)

@@ -24,13 +24,12 @@ from scipy.stats import t as student
 from azr.arms import label_of
 from azr.metrics import Interval, holm
 from azr.study.collect import Frames
-from azr.tables import accuracy, curriculum, entropy, passk, rewards, sparsity
+from azr.tables import LEAST_SEEDS, accuracy, curriculum, entropy, passk, rewards, sparsity
 from azr.tables.compare import ALL, BASE, at_end, differences, means
 
 SUPPORTED, CONTRADICTED, UNDECIDED = "supported", "contradicted", "undecided"
 NOT_INFORMATIVE, NOT_TESTED = "not informative", "not tested"
-LEAST_SEEDS = 3
-"""Training seeds below which no verdict is given: numbers stand there, words do not."""
+VERDICTS = (SUPPORTED, CONTRADICTED, UNDECIDED, NOT_INFORMATIVE, NOT_TESTED)
 QUARTER = 0.25
 """The share of self-play's own effect that a margin is."""
 SELFPLAY = "selfplay"

@@ -10,8 +10,6 @@ out. The base's seed is that of its sampling. Left out: statistics (``azr.tables
 
 from __future__ import annotations
 
-import importlib.metadata
-import platform
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
@@ -19,15 +17,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from azr.arms import ARMS, BASE
-from azr.runs import file_digest, read_json, write_json
+from azr.runs import file_digest, read_json, versions, write_json
 from azr.study.subject import Subject
+from azr.tables import LEAST_SEEDS
 
 if TYPE_CHECKING:
     import pandas as pd
 
 MEASURED = ("test", "validation", "entropy", "curriculum", "sparsity")
 NAMES = (*MEASURED, "proposals", "log", "runs")
-PACKAGES = ("azr", "torch", "transformers", "peft", "trl", "numpy", "pandas", "tokenizers")
 WEIGHTS = "adapter_model.safetensors"
 NOT_SHIPPED = ["program", "input", "response"]
 """Columns of the proposals that are left out of the files: the longest, and read from a run by the notebooks alone."""
@@ -99,10 +97,8 @@ def save_frames(frames: Mapping[str, pd.DataFrame], folder: Path) -> None:
     for name, frame in frames.items():
         dropped = [column for column in NOT_SHIPPED if name == "proposals" and column in frame]
         frame.drop(columns=dropped).to_parquet(folder / f"{name}.parquet", index=False, compression="zstd")
-    versions = {name: importlib.metadata.version(name) for name in PACKAGES}
-    versions |= {"python": platform.python_version(), "machine": platform.machine()}
     digests = {name: file_digest(folder / f"{name}.parquet") for name in frames}
-    write_json(folder / "record.json", {"versions": versions, "sha256": digests})
+    write_json(folder / "record.json", {"versions": versions(), "sha256": digests})
 
 
 def save_runs(jobs: Sequence[Subject], folder: Path) -> None:
@@ -132,6 +128,18 @@ def load_frames(folder: Path) -> Frames:
 
     names = read_json(folder / "record.json", "restore it from the repository")["sha256"]
     return Frames(list(names), lambda name: pd.read_parquet(folder / f"{name}.parquet"))
+
+
+def settled(frames: Frames) -> Frames:
+    """The frames without the arms of which too few seeds for a verdict are there: in a study under way they wait."""
+
+    def read(name: str) -> pd.DataFrame:
+        frame, runs = frames[name], frames["runs"]
+        seeds = runs.groupby(["model", "method"])["seed"].nunique()
+        waiting = seeds[seeds < LEAST_SEEDS].index.tolist()
+        return frame[[pair not in waiting for pair in zip(frame["model"], frame["method"], strict=True)]]
+
+    return Frames(frames.names, read)
 
 
 def merged(first: Frames, second: Frames) -> Frames:

@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import nbformat
@@ -23,8 +24,8 @@ from azr.arms import ARMS
 from azr.errors import FailedError, UserError
 from azr.progress import duration
 from azr.runs import ROOT, RUNS
-from azr.study import DATA, REFERENCE, Study, open_study
-from azr.study.collect import save_frames, save_runs
+from azr.study import CHECK, DATA, REFERENCE, Study, open_study
+from azr.study.collect import Frames, save_frames, save_runs
 from azr.study.jobs import default_side_by_side
 
 
@@ -79,6 +80,8 @@ def run_notebooks(
         threads = str(study.profile.threads)  # of each kernel: those that run side by side would fight for cores
         os.environ |= {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
         if only is None:
+            if profile not in (REFERENCE, CHECK) and study.reference:
+                redraw(study.reference)
             study.ensure(list(ARMS), fresh)
         side_by_side = 1 if only else jobs or default_side_by_side(study.profile)
         known = {"profile": profile, "jobs": jobs, "runs": str(runs)}
@@ -105,6 +108,20 @@ def run_notebooks(
     here = tools.relative_to(ROOT) if tools.is_relative_to(ROOT) else tools
     print(f"Done in {duration(time.monotonic() - began)}. Figures: {figures}. All notebooks as one page: {report}.")
     print(f"To read and change them: {here}/jupyter lab notebooks. One run at a time: {here}/azr --help.", flush=True)
+
+
+def redraw(reference: Frames, folder: Path = ROOT / "figures") -> None:
+    """Draw the figures of the reference study from its measurements; a file whose numbers are the same stays."""
+    from azr.figures.catalogue import FIGURES, draw
+    from azr.figures.style import save
+    from azr.study.claims import claims_table
+
+    frames = dict(reference) | {"claims": claims_table(reference)}
+    for name in FIGURES:
+        with suppress(UserError):  # an arm of it is not there yet
+            figure, frame = draw(name, frames)
+            save(figure, name, frame, folder)
+    print(f"The reference study's figures, drawn from its measurements: {folder}.", flush=True)
 
 
 def execute(path: Path, copy: Path, known: Mapping[str, object], echoed: bool = True) -> None:

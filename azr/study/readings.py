@@ -1,7 +1,7 @@
 """What a figure says, in sentences computed from the numbers that it was drawn from.
 
     readings("fig01_sft", frames)                # one a model and difference, with its interval
-    findings(claims_table(frames))               # what self-play gained, and what became of the claims
+    findings(frames, claims_table(frames))       # what moved, and what became of the claims
 
 Left out: words for what is not a number with an interval.
 """
@@ -9,61 +9,24 @@ Left out: words for what is not a number with an interval.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import pandas as pd
+import yaml
 
+from azr.arms import BASE, label_of
 from azr.study import said
-from azr.study.claims import (
-    CONTRADICTED,
-    NOT_INFORMATIVE,
-    NOT_TESTED,
-    SUPPORTED,
-    UNDECIDED,
-    Contrast,
-    NotMeasuredError,
-    Tables,
-    find,
-)
+from azr.study.claims import SUPPORTED, VERDICTS, Contrast, NotMeasuredError, Tables, find, with_base_in_place
 from azr.tables.curriculum import NULL
 
 LEVEL = 0.05
 
-READINGS: Mapping[str, tuple[Contrast, ...]] = {
-    "fig01_sft": (
-        Contrast("test", "pass@1", method="sft"),
-        Contrast("test", "pass@1", method="sft", group="arithmetic"),
-    ),
-    "fig02_rlvr": (
-        Contrast("test", "pass@1", method="rlvr"),
-        Contrast("test", "pass@1", method="rlvr-trr"),
-        Contrast("test", "pass@1", method="rlvr-trr", control="rlvr"),
-    ),
-    "fig03_selfplay": (Contrast("validation", "pass@1"),),
-    "fig04_passk": (Contrast("test", "pass@1"), Contrast("test", "pass@K")),
-    "fig04_leash": (Contrast("leash", "slope", control="", margin=1),),
-    "fig05_curriculum": (
-        Contrast("ρ", "step, solve rate", control=NULL),
-        Contrast("ρ", "step, length", control=NULL),
-        Contrast("ρ", "solve rate, length | statements", control=""),
-    ),
-    "fig06_entropy": (
-        Contrast("entropy", "solver"),
-        Contrast("entropy", "proposer"),
-        Contrast("entropy", "gap"),
-        Contrast("entropy", "solver", method="frozen", control="selfplay"),
-        Contrast("entropy", "proposer", method="frozen", control="selfplay"),
-    ),
-    "fig07_sparsity": (
-        Contrast("sparsity", "sparsity", control="sft"),
-        Contrast("sparsity", "sparsity", control="rlvr"),
-        Contrast("residual", "sparsity beyond the null", method="selfplay-full", control=""),
-    ),
-    "fig08_rewards": (Contrast("proposals", "learnable", method="half", control="selfplay"),),
-    "fig08_arms": tuple(
-        Contrast("validation", "pass@1", method=arm, control="selfplay") for arm in ("half", "frozen", NULL)
-    ),
-}
-"""What is read of each figure: numbers of the tables behind the claims, and whether they lie above their margin."""
+_TOLD = yaml.safe_load(Path(__file__).with_name("readings.yaml").read_text(encoding="utf-8"))
+READINGS, FOUND = (
+    {name: tuple(Contrast(**contrast) for contrast in rows) for name, rows in _TOLD[part].items()}
+    for part in ("figures", "found")
+)
+"""What is read of each figure, and what was found by topic: numbers of the tables behind the claims."""
 
 
 def readings(name: str, frames: Mapping[str, pd.DataFrame]) -> list[str]:
@@ -84,21 +47,38 @@ def readings(name: str, frames: Mapping[str, pd.DataFrame]) -> list[str]:
     return sentences
 
 
-def findings(claims: pd.DataFrame) -> str:
-    """In a few lines of Markdown for each model: what self-play gained, and what became of the claims."""
+def findings(frames: Mapping[str, pd.DataFrame], claims: pd.DataFrame) -> str:
+    """Markdown for each model: what moved and by how much, beside what the base gets, and what became of the claims.
+
+    ``claims`` is the claims table of ``frames``.
+    """
     lines = []
     for model, rows in claims.groupby("model", sort=False):
-        own = rows.drop_duplicates("id").set_index("id")
-        small, large = own.loc["C1"], own.loc["C2"]
-        lines.append(
-            f"- **{model}** ({small['seeds']} training seeds, {small['problems']} test problems): self-play gained "
-            f"{said(small)} in pass@1 over its base, and {said(large)} in pass@K, K half the samples."
-        )
-        confirmatory = own[own["confirmatory"]]
+        own = {name: frame[frame["model"] == model] for name, frame in frames.items()}
+        tables, placebo = Tables(own), Tables(with_base_in_place(own))
+        first = rows.iloc[0]
+        over = f"{first['seeds']} training seeds, {first['problems']} test problems, 95 % intervals"
+        lines += [f"**{model}** ({over}):", ""]
+        for topic, contrasts in FOUND.items():
+            if words := [text for contrast in contrasts for text in _told(contrast, tables)]:
+                again = ["the base, sampled again, " + said(find(contrasts[0], placebo)[0])]
+                words += again if contrasts[0].control == BASE else []
+                lines.append(f"- {topic}: {'; '.join(words)}.")
+        confirmatory = rows[rows["confirmatory"]].drop_duplicates("id")
         counts = confirmatory["verdict"].value_counts()
-        order = (SUPPORTED, CONTRADICTED, UNDECIDED, NOT_INFORMATIVE, NOT_TESTED)
-        verdicts = ", ".join(f"{counts[verdict]} {verdict}" for verdict in order if verdict in counts)
+        verdicts = ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if verdict in counts)
         standing = int(((confirmatory["verdict"] == SUPPORTED) & (confirmatory["p_holm"] <= LEVEL)).sum())
-        holm = f"; {standing} of the supported stand after Holm's adjustment" if own["p_holm"].notna().any() else ""
-        lines.append(f"  Of {len(confirmatory)} claims: {verdicts or 'no verdicts'}{holm}.")
-    return "\n".join(lines)
+        holm = f"; {standing} of the supported stand after Holm's adjustment" if rows["p_holm"].notna().any() else ""
+        lines += [f"- Of {len(confirmatory)} claims: {verdicts or 'no verdicts'}{holm}.", ""]
+    return "\n".join(lines).strip()
+
+
+def _told(contrast: Contrast, tables: Tables) -> list[str]:
+    """The arm, minus what, and the number; nothing where it was not measured."""
+    try:
+        found = find(contrast, tables)[0]
+    except NotMeasuredError:
+        return []
+    control = f" minus {label_of(contrast.control)}" if contrast.control not in (BASE, NULL) else ""
+    doubt = " (not told from 0)" if found.low <= 0 <= found.high else ""
+    return [f"{label_of(contrast.method)}{control} {said(found)}{doubt}"]

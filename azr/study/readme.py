@@ -3,7 +3,7 @@
     python -m azr.study.readme
 
 Replaces what stands between the two ``results`` comments of README.md: what was found, and the claims with their
-verdicts. While no reference study ships, one sentence says so. Left out: every number (``figures/*.csv``).
+verdicts; and docs/results.md, which has all of their numbers.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import pandas as pd
+from jinja2 import Template
 
 from azr.arms import ARMS
 from azr.config import load_profile
-from azr.runs import ROOT
+from azr.runs import ROOT, write_whole
 from azr.study import DATA, REFERENCE, said
-from azr.study.claims import LEAST_SEEDS, claims_table
-from azr.study.collect import load_frames
+from azr.study.claims import claims_table
+from azr.study.collect import load_frames, settled
 from azr.study.readings import findings
 
 START, END = "<!-- results: written by python -m azr.study.readme -->", "<!-- end of results -->"
-NONE_YET = "The reference study has not run yet; `./run_all.sh` makes a small one of your own."
 
 
 def markdown(frame: pd.DataFrame) -> str:
@@ -31,10 +31,13 @@ def markdown(frame: pd.DataFrame) -> str:
 
 
 def claims_block(claims: pd.DataFrame) -> str:
-    """One row a confirmatory claim, one column a model."""
+    """One row a confirmatory claim, one column a model: the verdict, the number, and the base's in its place."""
     claims = claims[claims["confirmatory"]]
-    cells = claims.assign(number=[said(row) for _, row in claims.iterrows()])
-    joined = cells.groupby(["model", "id"], sort=False).agg(verdict=("verdict", "first"), number=("number", "; ".join))
+    base = claims["base"].map(lambda number: f" (base {number:+.3f})" if number == number else "")
+    cells = claims.assign(number=[said(row) for _, row in claims.iterrows()] + base)
+    joined = cells.groupby(["model", "id"], sort=False).agg(
+        verdict=("verdict", "first"), number=("number", lambda numbers: "; ".join(filter(None, numbers)))
+    )
     table = claims.drop_duplicates("id")[["id", "paper"]].rename(columns={"id": "claim", "paper": "the paper says"})
     for model in claims["model"].unique():
         own = joined.loc[model]
@@ -42,22 +45,34 @@ def claims_block(claims: pd.DataFrame) -> str:
     return markdown(table)
 
 
+def results_tables(claims: pd.DataFrame) -> list[tuple[str, str]]:
+    """Each model with a table of every contrast of every claim and all that its verdict rests on."""
+    of_base = claims[["base", "base_low", "base_high"]].set_axis(["estimate", "low", "high"], axis=1)
+    numbers = {"number": claims, "base": of_base}
+    shown = claims.assign(**{name: [said(row) for _, row in rows.iterrows()] for name, rows in numbers.items()})
+    shown = shown.assign(**{name: claims[name].map("{:.2g}".format).replace("nan", "") for name in ("p", "p_holm")})
+    columns = ["id", "statistic", "unit", "rule", *numbers, "seeds", "problems", "p", "p_holm", "verdict", "note"]
+    return [(model, markdown(rows[columns])) for model, rows in shown.groupby("model", sort=False)]
+
+
 def write_readme(root: Path = ROOT, data: Path = DATA) -> None:
-    """Renew README.md from the reference study in ``data``."""
-    text = NONE_YET
-    if (data / "record.json").exists():
-        frames, models = load_frames(data), load_profile(REFERENCE).models
-        there, planned = len(frames["runs"]), sum(one.seeds * len(one.arms or ARMS) for one in models)
-        ahead = f"The reference study is under way: {there} of {planned} runs are finished."
-        every = "Every number: [figures/table09_claims.csv](figures/table09_claims.csv)."
-        parts = [] if there == planned else [ahead]
-        if frames["runs"]["seed"].nunique() >= LEAST_SEEDS:
-            claims = claims_table(frames)
-            parts += [findings(claims), claims_block(claims), every]
-        text = "\n\n".join(parts)
+    """Renew README.md and docs/results.md from the reference study in ``data``."""
+    frames, models = load_frames(data), load_profile(REFERENCE).models
+    told = {"there": len(frames["runs"]), "planned": sum(one.seeds * len(one.arms or ARMS) for one in models)}
+    frames = settled(frames)
+    if len(frames["runs"]):
+        claims = claims_table(frames)
+        told |= {"found": findings(frames, claims), "claims": claims_block(claims)}
+        page = _filled("results.md.j2", tables=results_tables(claims))
+        write_whole(root / "docs" / "results.md", page)
     readme = root / "README.md"
     before, _, rest = readme.read_text(encoding="utf-8").partition(START)
-    readme.write_text(f"{before}{START}\n{text}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
+    write_whole(readme, f"{before}{START}\n{_filled('readme.md.j2', **told)}{END}{rest.partition(END)[2]}")
+
+
+def _filled(template: str, **values: object) -> str:
+    text = Path(__file__).with_name(template).read_text(encoding="utf-8")
+    return Template(text).render(values).rstrip() + "\n"
 
 
 if __name__ == "__main__":

@@ -6,3 +6,6 @@ The frames that go in have the columns model, method and seed beside those of th
 those that come out have ``estimate``, ``low``, ``high`` (95 %), ``se``, ``df``, ``seeds`` and ``problems`` wherever
 there is an interval. Left out: the formulas (``azr.metrics``) and the verdicts (``azr.study.claims``).
 """
+
+LEAST_SEEDS = 3
+"""Training seeds below which no verdict is given: numbers stand there, words do not."""

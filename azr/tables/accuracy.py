@@ -1,4 +1,4 @@
-"""Accuracy by size of the program, against training steps and between arms, and what training cost.
+"""Accuracy by size of the program, against training steps and between arms.
 
     over_steps(frames["test"])                    # what fig01_sft and fig02_rlvr draw
     contrasts(frames["validation"])               # what fig08_arms draws; C11, C13
@@ -71,19 +71,6 @@ def gap_closed(test: pd.DataFrame) -> pd.DataFrame:
         found = ratio_interval(own - control, best[at["model"]][own.columns] - control)
         rows.append(at | vars(found) | {"seeds": len(own), "problems": own.shape[1]})
     return pd.DataFrame(rows)
-
-
-def budgets(log: pd.DataFrame) -> pd.DataFrame:
-    """What a run cost: sums over its steps of every logged number of tokens and seconds, means over seeds.
-
-    Returns:
-        model, method, steps, seeds, and a column for each quantity of the log that begins with ``tokens/`` or
-        ``seconds/``.
-    """
-    logged = log[log["quantity"].str.startswith(("tokens/", "seconds/"))]
-    runs = logged.pivot_table(index=["model", "method", "seed"], columns="quantity", values="value", aggfunc="sum")
-    about = log.groupby(["model", "method"], sort=False).agg(steps=("step", "nunique"), seeds=("seed", "nunique"))
-    return about.join(runs.groupby(["model", "method"]).mean()).reset_index()
 
 
 def _scores(frame: pd.DataFrame, quantities: Sequence[str]) -> pd.DataFrame:

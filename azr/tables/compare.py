@@ -70,11 +70,8 @@ def combined(scores: pd.DataFrame, weights: dict[str, float]) -> pd.DataFrame:
     """
     keys = [name for name in scores if name not in ("group", "problem", "value")]
     by_group, by_model = scores.groupby([*keys, "group"])["value"], scores.groupby(keys)["value"]
-    mean, size, weight = (
-        by_group.transform("mean"),
-        by_group.transform("size"),
-        scores["group"].map(weights).astype(float),
-    )
+    mean, size = by_group.transform("mean"), by_group.transform("size")
+    weight = scores["group"].map(weights).astype(float)
     parts = scores[keys].assign(part=weight * mean / size)
     whole = parts.groupby(keys)["part"].transform("sum")
     value = whole + weight * by_model.transform("size") / size * (scores["value"] - mean)

@@ -14,10 +14,10 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t as student
 
+from azr.tables import LEAST_SEEDS
 from azr.tables.compare import BASE, pairs, score, with_all
 from azr.tables.entropy import PROPOSER, SOLVER, prompt_scores
 
-LEAST_SEEDS = 3
 _KEYS = ["model", "method", "step", "quantity", "group"]
 
 

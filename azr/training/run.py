@@ -7,11 +7,9 @@ What the folder holds stands in ``azr.runs``. Left out: choosing the arm's profi
 
 from __future__ import annotations
 
-import importlib.metadata
 import inspect
 import json
 import os
-import platform
 import shutil
 import time
 import warnings
@@ -41,7 +39,7 @@ from azr.problems import ProblemSet, load_problems
 from azr.progress import AHEAD, duration
 from azr.prompts import load_style
 from azr.rewards import ProposerReward
-from azr.runs import BUILT_IN, Run, alone, keep_steps, read_lines, write_json, write_lines
+from azr.runs import BUILT_IN, Run, alone, keep_steps, read_lines, versions, write_json, write_lines
 from azr.selfplay import IDENTITY, TYPES, SelfPlay
 from azr.training.baselines import FixedProblems, rlvr_trainer, sft_trainer
 from azr.training.policy import Policy
@@ -50,8 +48,6 @@ from azr.training.record import RecordCallback, record_of_logs
 from azr.training.seeds import read_seeds, shared_seeds
 from azr.training.settings import micro_batches, shared_settings
 from azr.training.trainer import SelfPlayTrainer
-
-PACKAGES = ("torch", "transformers", "peft", "trl", "accelerate", "datasets", "numpy", "tokenizers")
 
 
 @in_a_sentence()
@@ -142,9 +138,7 @@ def _prepare(
         with alone(run.folder):
             run.folder.rename(old)
     run.folder.mkdir(parents=True, exist_ok=True)
-    packages = {name: importlib.metadata.version(name) for name in PACKAGES}
-    versions = packages | {"python": platform.python_version(), "machine": platform.platform()}
-    write_json(run.folder / "run.json", record | {"versions": versions})
+    write_json(run.folder / "run.json", record | {"versions": versions()})
     if buffer:
         write_lines(run.folder / "seeds.jsonl", buffer.to_json())
 

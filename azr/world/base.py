@@ -7,9 +7,7 @@ threads. ``azr base build --size nano`` is the command. What it leaves out: eval
 
 from __future__ import annotations
 
-import json
 import math
-import platform
 import random
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
@@ -17,11 +15,10 @@ from functools import partial
 from pathlib import Path
 
 import torch
-import transformers
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from azr.progress import Progress
-from azr.runs import CHECKPOINTS
+from azr.runs import CHECKPOINTS, versions, write_json
 from azr.world.corpus import documents
 from azr.world.grammar import MAX_STATEMENTS
 from azr.world.tokenizer import build_tokenizer
@@ -176,7 +173,5 @@ def build(size: str, folder: Path, steps: int | None = None, recipe: BaseRecipe 
     progress.close()
     model.half().save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    packages = {"torch": torch.__version__, "transformers": transformers.__version__}
-    versions = packages | {"python": platform.python_version()}
-    record = {"size": size, "recipe": asdict(recipe), "versions": versions, "final_loss": loss.item()}
-    (folder / "record.json").write_text(json.dumps(record, indent=2) + "\n")
+    record = {"size": size, "recipe": asdict(recipe), "versions": versions(), "final_loss": loss.item()}
+    write_json(folder / "record.json", record)

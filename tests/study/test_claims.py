@@ -20,8 +20,9 @@ from azr.study.claims import (
     find,
     with_base_in_place,
 )
+from azr.study.collect import save_frames
 from azr.study.readings import READINGS, findings, readings
-from azr.study.readme import NONE_YET, START, claims_block, markdown, write_readme
+from azr.study.readme import END, START, claims_block, markdown, write_readme
 
 ABOVE, BELOW = Contrast("test", "pass@1", ">"), Contrast("test", "pass@1", "<")
 
@@ -163,19 +164,29 @@ def test_in_a_study_of_the_base_alone_arms_are_the_base_and_updates_are_none(stu
     assert find(Contrast("ρ", "step, solve rate", method="frozen", control="selfplay"), tables)[1] == 3
 
 
-def test_the_readme_counts_verdicts_and_has_one_row_a_claim(table):
-    assert "**nano** (3 training seeds, 48 test problems): self-play gained +0." in findings(table)
+def test_the_readme_counts_verdicts_and_has_one_row_a_claim(study, table):
+    found = findings(study, table)
+    gain = table.set_index("id").loc["C1"]
+    assert "**nano** (3 training seeds, 48 test problems" in found
+    assert f"self-play {gain['estimate']:+.3f}" in found
+    assert f"the base, sampled again, {gain['base']:+.3f}" in found
     rows = claims_block(table).splitlines()
     assert rows[0] == "| claim | the paper says | nano |"
     assert len(rows) == 2 + table.loc[table["confirmatory"], "id"].nunique()
     assert markdown(pd.DataFrame({"a": ["x | y"]})).splitlines()[2] == "| x \\| y |"
 
 
-def test_a_readme_without_a_reference_study_says_so_and_keeps_its_other_words(tmp_path):
-    (tmp_path / "README.md").write_text(f"# azr\n\n{START}\nold numbers\n<!-- end of results -->\n\n## More\n")
-    write_readme(tmp_path, tmp_path / "nowhere")
+def test_the_readme_keeps_its_other_words_and_says_how_far_the_study_is(study, tmp_path):
+    (tmp_path / "README.md").write_text(f"# azr\n\n{START}\nold numbers\n{END}\n\n## More\n")
+    (tmp_path / "docs").mkdir()
+    runs = study["test"].query("method != 'base'")[["model", "method", "seed"]].drop_duplicates()
+    save_frames({**study, "runs": runs}, tmp_path / "data")
+    write_readme(tmp_path, tmp_path / "data")
     text = (tmp_path / "README.md").read_text()
-    assert text == f"# azr\n\n{START}\n{NONE_YET}\n<!-- end of results -->\n\n## More\n"
+    assert text.startswith(f"# azr\n\n{START}\nThe reference study is under way: {len(runs)} of ")
+    assert text.endswith(f"\n{END}\n\n## More\n")
+    assert "| C1 | self-play solves more at small k |" in text
+    assert "| C14 |" in (tmp_path / "docs" / "results.md").read_text()
 
 
 def test_figures_are_read_in_sentences_with_the_claims_own_numbers(study, table):
