@@ -223,9 +223,9 @@ def sparsity(before: str, after: str, by: str | None, csv: Path | None) -> None:
     Example: azr sparsity nano runs/smoke/nano/rlvr-full-seed0
     """
     from azr.metrics.sparsity import sparsity_report
-    from azr.models.loading import weights_folder
+    from azr.models.loading import checkpoint, weights_folder
 
-    table, text = sparsity_report(weights_folder(before), weights_folder(after), by)
+    table, text = sparsity_report(weights_folder(before), checkpoint(after, before), by)
     click.echo(text)
     if csv:
         table.to_csv(csv, index=False, float_format="%.10g")

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from azr.errors import UserError
-from azr.metrics.checkpoints import is_adapter, open_pair
+from azr.metrics.checkpoints import open_checkpoint
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,7 +54,7 @@ def update_sparsity(before: Checkpoint, after: Checkpoint) -> pd.DataFrame:
 
     Args:
         before: state dict, checkpoint folder, or ``.safetensors`` file.
-        after: the same, or the folder of a LoRA adapter, which is merged into ``before`` in float32.
+        after: the same; of an adapter, what it gives merged into the base (``azr.models.loading.checkpoint``).
 
     Returns:
         One row a tensor and definition: tensor, parameters, dtype (in which both are compared), tolerance (see
@@ -69,7 +69,7 @@ def update_sparsity(before: Checkpoint, after: Checkpoint) -> pd.DataFrame:
     import pandas as pd
     import torch
 
-    old, new = open_pair(before, after)
+    old, new = open_checkpoint(before), open_checkpoint(after)
     common = [name for name in old if name in new]
     # Neither torch nor NumPy holds Python's lock while it computes; torch starts no threads of its own in these two.
     with ThreadPoolExecutor(2, initializer=torch.set_num_threads, initargs=(1,)) as pool:
@@ -111,7 +111,7 @@ def sparsity_table(frame: pd.DataFrame, by: Literal["layer", "module"] | None = 
 
 
 def sparsity_report(
-    before: Path, after: Path, by: Literal["layer", "module"] | None = None
+    before: Checkpoint, after: Checkpoint, by: Literal["layer", "module"] | None = None
 ) -> tuple[pd.DataFrame, str]:
     """What ``azr sparsity`` says of two checkpoints: the table, with its definitions in words, and the text to print.
 
@@ -122,8 +122,8 @@ def sparsity_report(
     table["unchanged is"] = [DEFINITIONS[key] for key in zip(table["dtype"], table["tolerance"], strict=True)]
     lines = [table.drop(columns=["dtype", "tolerance"]).to_string(index=False, float_format="{:.4g}".format)]
     lines += [f"not compared: {name} {why}" for name, why in frame.attrs["skipped"].items()]
-    if is_adapter(after):
-        lines.append("A LoRA adapter, merged: do not set these numbers beside those of full fine-tuning.")
+    if not isinstance(after, Path):
+        lines.append("An adapter, merged: do not set these numbers beside those of full fine-tuning.")
     return table, "\n".join(lines)
 
 

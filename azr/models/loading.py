@@ -38,6 +38,7 @@ from transformers.utils.logging import disable_progress_bar
 from azr.errors import UserError
 from azr.runs import Run, file_digest, resolve
 
+ADAPTER = "adapter_config.json"
 UNOPENED = (OSError, ValueError, KeyError, SafetensorError)
 """What transformers and its libraries raise for a model that they cannot open."""
 
@@ -95,6 +96,14 @@ def weights_folder(name: str) -> Path:
         raise UserError(
             f"There are no weights '{name}' here: give nano, micro, a run, a folder, or a model downloaded before."
         ) from None
+
+
+def checkpoint(name: str, base: str) -> Path | dict[str, torch.Tensor]:
+    """What ``azr.metrics.update_sparsity`` reads of ``name``: its ``weights_folder``; of an adapter, all weights of
+    ``base`` with it merged, in float32.
+    """
+    folder = weights_folder(name)
+    return load_model(base, adapter=folder)[0].state_dict() if (folder / ADAPTER).exists() else folder
 
 
 def _found(name: str) -> str:
@@ -156,7 +165,7 @@ def _opening(name: str) -> Iterator[None]:
 
 def _adapted(model: PreTrainedModel, adapter: Path) -> PreTrainedModel:
     """The model with an adapter merged into it."""
-    if not (adapter / "adapter_config.json").exists():  # PEFT would look for it on the hub
+    if not (adapter / ADAPTER).exists():  # PEFT would look for it on the hub
         raise UserError(f"There is no adapter {adapter}: run the azr train command of its run again.")
     try:
         from peft import PeftModel  # which takes a second to import, and most models are loaded without an adapter

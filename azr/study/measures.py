@@ -19,7 +19,7 @@ import pandas as pd
 from azr.errors import in_a_sentence
 from azr.executor import Executor
 from azr.metrics import answer_entropy, update_sparsity
-from azr.models.loading import weights_folder
+from azr.models.loading import checkpoint, weights_folder
 from azr.models.sampling import Decoding, sample
 from azr.models.scoring import token_statistics
 from azr.problems import evaluate, load_problems, resolve_proposals
@@ -106,7 +106,8 @@ def _curriculum(subject: Subject, step: int) -> pd.DataFrame:
 
 
 def _sparsity(subject: Subject, step: int) -> pd.DataFrame:
-    return update_sparsity(weights_folder(subject.profile.model.name), subject.run.weights_at(step))
+    base = subject.profile.model.name
+    return update_sparsity(weights_folder(base), checkpoint(str(subject.run.weights_at(step)), base))
 
 
 MEASURES: dict[str, Callable[[Subject, int], pd.DataFrame]] = {

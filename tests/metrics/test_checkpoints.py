@@ -1,4 +1,4 @@
-"""Checkpoints: what transformers opens, shards, plain adapters merged as PEFT merges them, others refused."""
+"""Checkpoints: what transformers opens, shards, adapters as PEFT merges them."""
 
 import json
 
@@ -9,7 +9,9 @@ from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
 from azr.errors import UserError
-from azr.metrics.checkpoints import open_pair
+from azr.metrics.checkpoints import open_checkpoint
+from azr.models.loading import checkpoint
+from azr.world.tokenizer import build_tokenizer
 
 LLAMA = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2, "vocab_size": 40}
 
@@ -22,6 +24,7 @@ def llama(seed: int = 0, **config) -> LlamaForCausalLM:
 def adapted(folder, config, model=None, trained=True):
     """A base and an adapter saved to a folder; the state dict of PEFT's own merge after opening both again."""
     (model or llama()).save_pretrained(folder / "base")
+    build_tokenizer().save_pretrained(folder / "base")
     peft_model = get_peft_model(AutoModelForCausalLM.from_pretrained(folder / "base"), config)
     generator = torch.Generator().manual_seed(1)
     for parameter in peft_model.parameters():
@@ -36,10 +39,8 @@ def lora(**config) -> LoraConfig:
     return LoraConfig(**{"r": 4, "lora_alpha": 6, "target_modules": ["q_proj", "down_proj"]} | config)
 
 
-def opened(before, after=None) -> dict[str, torch.Tensor]:
-    """All tensors of the second checkpoint, the adapter merged in."""
-    _, readers = open_pair(before, after or before)
-    return {name: read().float() for name, read in readers.items()}
+def opened(source) -> dict[str, torch.Tensor]:
+    return {name: read().float() for name, read in open_checkpoint(source).items()}
 
 
 def same(ours, theirs):
@@ -76,65 +77,27 @@ def test_files_that_transformers_does_not_open_are_not_read(tmp_path):
     "config",
     [
         lora(target_modules="all-linear"),
-        lora(use_rslora=True),
-        lora(init_lora_weights="gaussian"),
-        lora(init_lora_weights="orthogonal"),
-    ],
-)
-def test_a_plain_adapter_is_merged_as_peft_merges_it(config, tmp_path):
-    merged = adapted(tmp_path, config)
-    same(opened(tmp_path / "base", tmp_path / "adapter"), merged)
-
-
-@pytest.mark.parametrize(
-    "config",
-    [
-        lora(init_lora_weights="pissa"),
-        lora(init_lora_weights="olora"),
-        lora(alpha_pattern={"layers.1.self_attn.q_proj": 64}),
-        lora(rank_pattern={"q_proj": 2}),
-        lora(target_modules=["embed_tokens", "lm_head"]),
+        lora(use_rslora=True, init_lora_weights="pissa"),
         lora(modules_to_save=["lm_head", "norm"]),
         lora(use_dora=True),
-        lora(trainable_token_indices=[1, 2]),
-        lora(bias="lora_only"),
         IA3Config(target_modules=["k_proj", "down_proj"], feedforward_modules=["down_proj"]),
     ],
 )
-def test_what_is_more_than_a_plain_adapter_is_refused(config, tmp_path):
+def test_an_adapter_of_any_kind_is_read_as_peft_merges_it(config, tmp_path):
     merged = adapted(tmp_path, config)
-    with pytest.raises(UserError, match="give the merged checkpoint"):
-        open_pair(tmp_path / "base", tmp_path / "adapter")
-    same(opened(merged), merged)
+    found = checkpoint(str(tmp_path / "adapter"), str(tmp_path / "base"))
+    same({name: tensor.float() for name, tensor in found.items()}, merged)
 
 
-@pytest.mark.parametrize("start", [True, "eva"])
-def test_an_untrained_adapter_changes_nothing(start, tmp_path):
-    adapted(tmp_path, lora(init_lora_weights=start), trained=False)
-    after = opened(tmp_path / "base", tmp_path / "adapter")
-    for name, value in opened(tmp_path / "base").items():
-        assert torch.allclose(after[name], value, atol=1e-5)
-
-
-@pytest.mark.parametrize("start", ["pissa_niter_4", "loftq", "corda", "lora_ga", "something new"])
-def test_an_adapter_whose_start_is_not_in_its_folder_is_refused(start, tmp_path):
-    adapted(tmp_path, lora())
-    settings = json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())
-    (tmp_path / "adapter" / "adapter_config.json").write_text(json.dumps(settings | {"init_lora_weights": start}))
-    with pytest.raises(UserError, match="init_lora_weights"):
-        open_pair(tmp_path / "base", tmp_path / "adapter")
-
-
-def test_an_adapter_of_another_base_is_refused(tmp_path):
+def test_an_adapter_of_another_base_or_alone_is_refused(tmp_path):
     adapted(tmp_path / "small", lora())
-    llama(hidden_size=32).save_pretrained(tmp_path / "wide")
-    with pytest.raises(UserError, match="give the base it was trained on"):
-        opened(tmp_path / "wide", tmp_path / "small" / "adapter")
-    llama(num_hidden_layers=1).save_pretrained(tmp_path / "low")
-    with pytest.raises(UserError, match="give the base it was trained on"):
-        open_pair(tmp_path / "low", tmp_path / "small" / "adapter")
-    with pytest.raises(UserError, match="give it second"):
-        open_pair(tmp_path / "small" / "adapter", tmp_path / "small" / "base")
+    wide, adapter = tmp_path / "wide", tmp_path / "small" / "adapter"
+    llama(hidden_size=32).save_pretrained(wide)
+    build_tokenizer().save_pretrained(wide)
+    with pytest.raises(UserError, match="of another model"):
+        checkpoint(str(adapter), str(wide))
+    with pytest.raises(UserError, match="merged into its base"):
+        open_checkpoint(adapter)
 
 
 def test_folders_without_weights_are_refused_in_a_sentence(tmp_path):
@@ -150,4 +113,4 @@ def test_folders_without_weights_are_refused_in_a_sentence(tmp_path):
         "garbage.safetensors": "no readable safetensors file",
     }.items():
         with pytest.raises(UserError, match=said):
-            open_pair(tmp_path / name, tmp_path / name)
+            open_checkpoint(tmp_path / name)
