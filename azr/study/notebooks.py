@@ -19,11 +19,12 @@ from contextlib import suppress
 from pathlib import Path
 
 import nbformat
+from nbformat import NotebookNode
 
 from azr.arms import ARMS
 from azr.errors import FailedError, UserError
 from azr.progress import duration
-from azr.runs import ROOT, RUNS
+from azr.runs import ROOT, RUNS, read_json, stamp, write_whole
 from azr.study import CHECK, DATA, REFERENCE, Study, open_study
 from azr.study.collect import Frames, save_frames, save_runs
 from azr.study.jobs import default_side_by_side
@@ -104,10 +105,35 @@ def run_notebooks(
             save_frames(study.frames, DATA)
             save_runs(study.jobs(), DATA / "runs")
         write_readme()
+        keep_outputs(folder / "notebooks", notebooks, runs)
     report, tools = write_report(profile, None, runs), Path(sys.executable).parent
     here = tools.relative_to(ROOT) if tools.is_relative_to(ROOT) else tools
     print(f"Done in {duration(time.monotonic() - began)}. Figures: {figures}. All notebooks as one page: {report}.")
     print(f"To read and change them: {here}/jupyter lab notebooks. One run at a time: {here}/azr --help.", flush=True)
+
+
+def shown(notebook: NotebookNode) -> str:
+    """Names what a notebook's outputs follow from: the reference study's measurements and the notebook's code."""
+    code = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+    return stamp(read_json(DATA / "record.json", "restore it from the repository")["sha256"], code)
+
+
+def keep_outputs(copies: Path, notebooks: Path, runs: Path) -> None:
+    """Take the outputs of executed copies into the notebooks; those that show the same numbers already stay."""
+    from azr.study.report import relative
+
+    for path in sorted(notebooks.glob("[0-9][0-9]_*.ipynb")):
+        own, copy = nbformat.read(path, 4), copies / path.name
+        about = own.metadata.setdefault("azr", {})
+        if not copy.exists() or about.get("shown") == shown(own):
+            continue
+        outputs = {cell.id: cell.get("outputs", []) for cell in nbformat.read(copy, 4).cells}
+        for cell in (cell for cell in own.cells if cell.cell_type == "code"):
+            cell.outputs, cell.execution_count = outputs.get(cell.id, []), None
+            for output in cell.outputs:
+                output.pop("execution_count", None)
+        about["shown"] = shown(own)
+        write_whole(path, relative(nbformat.writes(own), runs) + "\n")
 
 
 def redraw(reference: Frames, folder: Path = ROOT / "figures") -> None:

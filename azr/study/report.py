@@ -53,7 +53,7 @@ def _rendered(markdown: str) -> str:
     return re.sub(r'href="(?:[./\w]*/)?(\d\d_\w+)\.ipynb"', r'href="#\1"', page)
 
 
-def _relative(text: str, runs: Path) -> str:
+def relative(text: str, runs: Path) -> str:
     """Text in which no path says where this machine keeps its files."""
     for folder in (runs.resolve().parent, ROOT, Path(sys.prefix)):
         text = text.replace(f"{folder}/", "").replace(str(folder), ".")
@@ -99,13 +99,13 @@ def write_report(profile: str, out: Path | None = None, runs: Path = RUNS) -> Pa
     study = open_study(profile, runs=runs)
     sections = [("findings", "What was found", _found(study))]
     for copy in copies:
-        notebook = nbformat.reads(_relative(copy.read_text(encoding="utf-8"), runs), as_version=4)
+        notebook = nbformat.reads(relative(copy.read_text(encoding="utf-8"), runs), as_version=4)
         notebook.cells = [cell for cell in notebook.cells if not HIDDEN & set(cell.metadata.get("tags", ()))]
         words = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
         heading = re.search(r"^#+ (.+)$", words, re.MULTILINE)
         body = exporter.from_notebook_node(notebook)[0]
         sections.append((copy.stem, heading[1] if heading else copy.stem, f'<i id="{copy.stem[:2]}"></i>{body}'))
-    sections.append(("environment", "Environment", _relative(_environment(study), runs)))
+    sections.append(("environment", "Environment", relative(_environment(study), runs)))
     path = out or runs / profile / "report.html"
     write_whole(path, PAGE.render(profile=profile, sections=sections))
     return path

@@ -18,7 +18,7 @@ from azr.errors import UserError
 from azr.runs import ROOT
 from azr.study import Study, notebooks, open_study, report
 from azr.study.claims import CLAIMS, claims_table
-from azr.study.notebooks import NotebookError, choose, left_out, run_notebooks
+from azr.study.notebooks import NotebookError, choose, keep_outputs, left_out, run_notebooks, shown
 from azr.study.report import write_report
 
 KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
@@ -70,6 +70,25 @@ def test_a_study_without_self_play_or_training_leaves_out_the_notebooks_that_nee
     assert [path.name[:2] for path in without] == ["03", "05", "08", "09", "10", "11"]
     monkeypatch.setattr(Study, "ships", True)
     assert [path.name[:2] for path in left_out(paths, open_study("smoke", runs=tmp_path))] == ["11"]
+
+
+def test_outputs_are_kept_with_the_notebook_once_and_without_paths(tmp_path):
+    (tmp_path / "nb").mkdir()
+    code = new_code_cell("1 + 1")
+    own = tmp_path / "nb" / "00_one.ipynb"
+    write(own, new_markdown_cell("# One"), code)
+    said = new_output("stream", name="stdout", text=f"2 {tmp_path}/runs/a\n")
+    injected = new_code_cell("x = 1", metadata={"tags": ["injected-parameters"]})
+    done = new_code_cell("1 + 1", id=code.id, outputs=[said], execution_count=3)
+    write(tmp_path / "copies" / own.name, new_markdown_cell("# One"), injected, done)
+    keep_outputs(tmp_path / "copies", tmp_path / "nb", tmp_path / "runs")
+    kept = nbformat.read(own, 4)
+    assert [cell.source for cell in kept.cells] == ["# One", "1 + 1"]
+    assert kept.cells[1].outputs[0].text == "2 runs/a\n"
+    assert kept.metadata.azr.shown == shown(kept)
+    write(tmp_path / "copies" / own.name, new_code_cell("1 + 1", id=code.id))
+    keep_outputs(tmp_path / "copies", tmp_path / "nb", tmp_path / "runs")
+    assert nbformat.read(own, 4) == kept
 
 
 def test_afterwards_it_writes_the_page_and_fresh_moves_runs_away(tmp_path, monkeypatch):

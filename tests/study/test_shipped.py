@@ -1,5 +1,8 @@
 """What ships of the reference study: its figures and claims follow from its measurements, on any machine."""
 
+import re
+
+import nbformat
 import pytest
 
 from azr.figures.catalogue import FIGURES, draw
@@ -7,6 +10,7 @@ from azr.runs import ROOT, file_digest, read_json, write_json
 from azr.study import DATA, open_study
 from azr.study.claims import claims_table
 from azr.study.collect import load_frames, settled
+from azr.study.notebooks import shown
 
 SHIPPED = ROOT / "figures"
 pytestmark = pytest.mark.skipif(not (DATA / "record.json").exists(), reason="no reference study ships")
@@ -51,3 +55,16 @@ def test_where_a_run_of_it_was_trained_the_rest_is_missing(tmp_path, monkeypatch
     study.ensure(study.profile.arms)
     assert not {(job.model_name, job.arm, job.seed) for job in missing} & study.shipped
     assert len(missing) + len(study.shipped) == len(study.jobs())
+
+
+def test_the_notebooks_show_the_measurements_that_ship_and_no_path_of_a_machine():
+    if open_study("reference").reference is None:
+        pytest.skip("the reference study has too few seeds as yet: its figures do not ship")
+    paths = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
+    for path in paths:
+        notebook = nbformat.read(path, 4)
+        about, text = notebook.metadata.get("azr", {}), path.read_text(encoding="utf-8")
+        if "training" not in about.get("needs", ()):
+            assert about.get("shown") == shown(notebook), f"{path.name}: run ./run_all.sh --profile reference"
+        assert not re.search(r"/(root|home|tmp|work)/", text)
+    assert sum(path.stat().st_size for path in paths) < 4e6
