@@ -2,6 +2,7 @@
 
     over_steps(frames["entropy"])                                            # what fig06_entropy draws; C7 to C9, E3
     differences(prompt_scores(frames["entropy"]), "selfplay", ["quantity"])  # C10, C14
+    shrinking(frames["entropy"])                                             # by whose gradient proposals get shorter
 
 On fixed prompts a change of entropy is the policy's; on the moving batch of training it mixes the policy with the
 tasks. Per token: the sum of entropies over the sum of tokens of the responses to all prompts of a role. Left out: the
@@ -12,7 +13,9 @@ from __future__ import annotations
 
 import pandas as pd
 
-from azr.tables.compare import changes, combined
+from azr.arms import ARMS
+from azr.metrics import ratio_interval
+from azr.tables.compare import at_end, changes, combined, pairs
 
 SOLVER, PROPOSER, GAP, ANSWERS = "solver", "proposer", "gap", "answers"
 """Nats a token of either role, proposer minus solver, and nats an answer of the solver."""
@@ -45,3 +48,26 @@ def prompt_scores(entropy: pd.DataFrame) -> pd.DataFrame:
 def over_steps(entropy: pd.DataFrame) -> pd.DataFrame:
     """Every method minus the base on the same prompts: the columns of ``azr.tables.compare.changes``, by quantity."""
     return changes(prompt_scores(entropy), by=["quantity"])
+
+
+def shrinking(entropy: pd.DataFrame) -> pd.DataFrame:
+    """How much shorter each method's proposals are after training, on the prompts on which entropy is measured.
+
+    Returns:
+        model, method, reference, quantity (``tokens``: minus the base's, as a share of the base's; ``share``: that
+        change as a share of self-play's), estimate, low, high, se, df. With a frozen proposer the share is what the
+        solver's gradient does through the weights that both roles have; the rest is the proposer's own.
+    """
+    proposes = ~entropy["method"].isin([name for name, arm in ARMS.items() if arm.method != "selfplay"])
+    last = at_end(entropy[proposes & (entropy["role"] == PROPOSER)])
+    scores = last[_RUN].assign(problem=last["group"] + "/" + last["prompt"].astype(str), value=last["tokens"])
+    found = [(at["model"], at["method"], own - control, control) for at, own, control in pairs(scores)]
+    whole = {model: change for model, method, change, _ in found if method == "selfplay"}
+    rows = []
+    for model, method, change, control in found:
+        rows.append((model, method, "base", "tokens", *vars(ratio_interval(change, control)).values()))
+        if model in whole and method not in ("base", "selfplay"):
+            own, of = change.align(whole[model], join="inner")
+            rows.append((model, method, "selfplay", "share", *vars(ratio_interval(own, of)).values()))
+    columns = ["model", "method", "reference", "quantity", "estimate", "low", "high", "se", "df"]
+    return pd.DataFrame(rows, columns=columns)

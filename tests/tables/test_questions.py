@@ -137,3 +137,25 @@ def test_the_log_is_pooled_over_types_and_steps_and_shares_add_up(study):
     assert row(frame, step=3.5, role="solver", quantity="reward")["estimate"] == pytest.approx(expected)
     solved = frame[frame["quantity"] == "solved"].groupby("step")["estimate"].sum()
     assert solved.tolist() == pytest.approx([1] * 10)
+
+
+def test_what_proposals_lose_in_length_is_shared_out_between_the_roles():
+    lengths = {
+        ("base", 0): 100,
+        ("base", 1): 100,
+        ("selfplay", 0): 60,
+        ("selfplay", 1): 60,
+        ("frozen", 0): 80,
+        ("frozen", 1): 84,
+    }
+    rows = [
+        {"model": "m", "method": method, "seed": seed, "step": 0 if method == "base" else 9, "role": role}
+        | {"group": "deduction", "prompt": prompt, "tokens": tokens + prompt}
+        for (method, seed), tokens in lengths.items()
+        for role in ("proposer", "solver")
+        for prompt in (-1, 1)
+    ]
+    found = entropy.shrinking(pd.DataFrame(rows)).set_index(["method", "quantity"])["estimate"]
+    assert found["selfplay", "tokens"] == pytest.approx(-0.4)
+    assert found["frozen", "tokens"] == pytest.approx(-0.18)
+    assert found["frozen", "share"] == pytest.approx(0.45)
