@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from azr.errors import UserError
+from azr.progress import AHEAD
 from azr.runs import alone
 from azr.study import jobs
 from azr.study.jobs import JobError, estimate, jobs_of, run_jobs
@@ -25,6 +26,12 @@ def note(job) -> None:
     """Leave a file that says which process ran the job."""
     job.run.folder.mkdir(parents=True)
     (job.run.folder / "note").write_text(str(os.getpid()))
+
+
+def look_ahead(job) -> None:
+    """Say how long it takes, as training does of a model of unknown speed, and take longer than a look at the log."""
+    print(f"smollm2: {AHEAD} 3 min 20 s here, 5 steps 16 min 40 s")
+    time.sleep(3)
 
 
 def fail_first(job) -> None:
@@ -76,6 +83,12 @@ def test_every_job_runs_once_in_a_process_of_its_own(tmp_path, capsys):
     run_jobs(chosen, side_by_side=2, work=note)
     assert len({(job.run.folder / "note").read_text() for job in chosen} | {str(os.getpid())}) == 5
     assert capsys.readouterr().out.startswith("Loading libraries ...\n4 runs, responses: ")
+
+
+def test_what_a_job_says_of_its_time_before_its_first_step_is_shown_once(tmp_path, capsys):
+    job = small_jobs(tmp_path)[3]
+    run_jobs([job], side_by_side=1, work=look_ahead)
+    assert capsys.readouterr().out.count(f"\n{job}: {AHEAD} 3 min 20 s here, 5 steps 16 min 40 s\n") == 1
 
 
 def test_a_failed_job_is_named_with_its_last_lines_and_stops_the_others(tmp_path):
