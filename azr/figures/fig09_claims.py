@@ -20,7 +20,7 @@ from azr.figures.style import GREY, PALETTE, WIDTH, use_style
 OWN = {"color": "#000000", "marker": "o", "linewidth": 1.2}
 HOLLOW = {"color": PALETTE["base"], "marker": "o", "markerfacecolor": "white", "markersize": 3, "linewidth": 0.8}
 REFERENCE = {"color": GREY, "linewidth": 5, "alpha": 0.4}
-_ROW = 0.27
+_ROW = 0.31
 """Inches of a claim."""
 _LETTERS = 46
 
