@@ -134,8 +134,7 @@ def settled(frames: Frames) -> Frames:
     """The frames without the arms of which too few seeds for a verdict are there: in a study under way they wait."""
 
     def read(name: str) -> pd.DataFrame:
-        frame, runs = frames[name], frames["runs"]
-        seeds = runs.groupby(["model", "method"])["seed"].nunique()
+        frame, seeds = frames[name], frames["runs"].groupby(["model", "method"])["seed"].nunique()
         waiting = seeds[seeds < LEAST_SEEDS].index.tolist()
         return frame[[pair not in waiting for pair in zip(frame["model"], frame["method"], strict=True)]]
 

@@ -63,16 +63,14 @@ def write_readme(root: Path = ROOT, data: Path = DATA) -> None:
     if len(frames["runs"]):
         claims = claims_table(frames)
         told |= {"found": findings(frames, claims), "claims": claims_block(claims)}
-        page = _filled("results.md.j2", tables=results_tables(claims))
-        write_whole(root / "docs" / "results.md", page)
+        write_whole(root / "docs" / "results.md", _filled("results.md.j2", tables=results_tables(claims)))
     readme = root / "README.md"
     before, _, rest = readme.read_text(encoding="utf-8").partition(START)
     write_whole(readme, f"{before}{START}\n{_filled('readme.md.j2', **told)}{END}{rest.partition(END)[2]}")
 
 
 def _filled(template: str, **values: object) -> str:
-    text = Path(__file__).with_name(template).read_text(encoding="utf-8")
-    return Template(text).render(values).rstrip() + "\n"
+    return Template(Path(__file__).with_name(template).read_text(encoding="utf-8")).render(values).rstrip() + "\n"
 
 
 if __name__ == "__main__":

@@ -51,10 +51,16 @@ def score(frame: pd.DataFrame, quantity: str, keep: Sequence[str] = ()) -> pd.Da
 
 
 def with_all(scores: pd.DataFrame) -> pd.DataFrame:
-    """The scores, and those of the task types once more as one group, ``ALL``, in which every type weighs the same."""
-    code = scores[scores["group"].isin(CODE)]
-    weights = dict.fromkeys(CODE, 1 / max(code["group"].nunique(), 1))
-    return pd.concat([scores, combined(code, weights).assign(group=ALL)], ignore_index=True)
+    """The scores, and those of ``main_groups`` once more as one group, ``ALL``, in which each group weighs the same."""
+    own = main_groups(scores)
+    weights = dict.fromkeys(own["group"], 1 / max(own["group"].nunique(), 1))
+    return pd.concat([scores, combined(own, weights).assign(group=ALL)], ignore_index=True)
+
+
+def main_groups(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the three task types, which self-play trains on; all, where other problems were measured alone."""
+    code = frame[frame["group"].isin(CODE)]
+    return code if len(code) else frame
 
 
 def combined(scores: pd.DataFrame, weights: dict[str, float]) -> pd.DataFrame:

@@ -14,7 +14,7 @@ import pandas as pd
 
 from azr.metrics import crossing, sharpening
 from azr.metrics.sharpening import RANGE
-from azr.tables.compare import ALL, BASE, CODE, at_end, differences, means, score, with_all
+from azr.tables.compare import ALL, BASE, at_end, differences, main_groups, means, score, with_all
 
 
 def powers_to(largest: int) -> list[int]:
@@ -78,7 +78,7 @@ def support(test: pd.DataFrame) -> pd.DataFrame:
     pair = last.drop(control.index).merge(control[[*on, "c"]], on=on, suffixes=("", "_base"))
     names = {(True, True): "kept", (True, False): "lost", (False, True): "gained", (False, False): "neither"}
     pair["fate"] = [names[fate] for fate in zip(pair["c_base"] > 0, pair["c"] > 0, strict=True)]
-    pair = pd.concat([pair, pair[pair["group"].isin(CODE)].assign(group=ALL)])
+    pair = pd.concat([pair, main_groups(pair).assign(group=ALL)])
     groups = pair.groupby(["model", "method", "group", "samples"], sort=False)
     counts = groups["fate"].value_counts().unstack().reindex(columns=[*names.values()]).fillna(0)
     seeds = groups["seed"].nunique()
@@ -100,7 +100,7 @@ def leash(test: pd.DataFrame, within: tuple[float, float] = RANGE) -> pd.DataFra
         high, se, df, seeds, problems and intercept of logit after = intercept + slope logit before: a slope above 1
         sharpens. Seed 0 of the base is the method "base": what no training gives. Empty with fewer seeds.
     """
-    last = at_end(test[test["group"].isin(CODE)])
+    last = at_end(main_groups(test))
     last = last.assign(value=last["p"].fillna(last["c"] / last["n"]), problem=last["group"] + "/" + last["problem"])
     is_other = (last["method"] == BASE) & (last["seed"] != 0)
     frames = [pd.DataFrame(columns=["model", "method", "quantity"])]

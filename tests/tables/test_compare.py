@@ -27,6 +27,15 @@ def test_scores_are_pass_at_k_and_problems_with_too_few_samples_are_left_out():
     assert score(frame, "greedy")["problem"].tolist() == ["a", "b"]
 
 
+def test_all_is_of_the_task_types_or_of_every_group_where_there_is_none(study):
+    frame = study["test"].query("model == 'nano' and method == 'base' and seed == 0")
+    arithmetic = frame[frame["group"] == "arithmetic"]
+    alone = with_all(score(arithmetic, "pass@1")).query("group == 'all'")["value"].mean()
+    assert alone == pytest.approx((arithmetic["c"] / arithmetic["n"]).mean())
+    code = with_all(score(frame, "pass@1")).query("group == 'all'")
+    assert len(code) == len(frame) - len(arithmetic)
+
+
 def table(scores: pd.DataFrame) -> pd.DataFrame:
     return scores.pivot(index="seed", columns="problem", values="value")
 
