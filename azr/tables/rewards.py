@@ -45,5 +45,5 @@ def solve_rates(proposals: pd.DataFrame) -> pd.DataFrame:
         model, method, solve_rate, estimate (share of valid proposals), low, high (over seeds), se, df, seeds, problems.
     """
     valid = proposals[(proposals["fate"] == "valid") & proposals["method"].isin(["selfplay", "half"])]
-    shares = valid.groupby(_RUN, sort=False)["solve_rate"].value_counts(normalize=True).unstack(fill_value=0.0)
+    shares = valid.groupby(_RUN)["solve_rate"].value_counts(normalize=True).unstack(fill_value=0.0)
     return means(shares.stack().rename("value").reset_index(), by=["solve_rate"])

@@ -45,14 +45,15 @@ def contrasts(frame: pd.DataFrame) -> pd.DataFrame:
     """C12: differences of every arm from SFT, RLVR and self-play after training, by the claim's definition.
 
     Args:
-        frame: from ``runs``. Where arms were trained with all weights (``-full``), those runs alone are compared, under
-            the arms' plain names.
+        frame: from ``runs``. Those that trained all weights (``-full``) are compared, under the arms' plain names:
+            LoRA's sparsity is another quantity.
 
     Returns:
         model, method, reference, quantity (``sparsity``, ``residual`` or ``size``), estimate, low, high, se, df, seeds,
         problems.
     """
-    last = full_weights(of_definition(at_end(frame)))
+    last = of_definition(at_end(frame))
+    last = last[last["method"].str.endswith("-full")]
     last = last.assign(method=last["method"].str.removesuffix("-full"))
     scores = last.melt(["model", "method", "seed"], ["sparsity", "residual", "size"], "quantity")
     found = [differences(scores, reference, by=["quantity"]) for reference in ("sft", "rlvr", "selfplay")]
