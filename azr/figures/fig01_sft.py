@@ -5,10 +5,16 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
-from azr.figures.panels import facets, legend, line_panel
+from azr.figures.panels import facets, legend, line_panel, present
 
 GROUPS = ("all", "deduction", "abduction", "induction", "arithmetic")
 DASHES = {"pass@1": "-", "greedy": "--"}
+
+
+def groups_of(frame: pd.DataFrame) -> list[str]:
+    """The groups that are shown, in their order; where there is one alone, not all of them together as well."""
+    found = present(frame["group"], [*GROUPS, *frame["group"]])
+    return found[1:] if found[0] == "all" and len(found) == 2 else found
 
 
 def plot(frame: pd.DataFrame) -> Figure:
@@ -16,6 +22,5 @@ def plot(frame: pd.DataFrame) -> Figure:
 
     The base's point at step 0 is another sample of it: what an untrained model gets.
     """
-    groups = [*GROUPS, *frame["group"]]
-    grid = facets(frame, line_panel("step", "quantity", DASHES, zero=True), "model", "group", col_order=groups)
+    grid = facets(frame, line_panel("step", "quantity", DASHES, True), "model", "group", col_order=groups_of(frame))
     return legend(grid.set_axis_labels("training step", "gain over the base").figure, frame, styles=DASHES)

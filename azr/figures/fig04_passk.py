@@ -6,15 +6,15 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from azr.figures.fig01_sft import GROUPS
-from azr.figures.panels import facets, legend, line_panel, present
+from azr.figures.fig01_sft import groups_of
+from azr.figures.panels import facets, legend, line_panel
 
 CURVES = "pass@k"
 
 
 def plot(frame: pd.DataFrame) -> Figure:
     """Columns are models; rows the differences from the base and the curves of the first group, then other groups."""
-    groups = present(frame["group"], [*GROUPS, *frame["group"]])
+    groups = groups_of(frame)
     own = (frame["quantity"] == CURVES) & (frame["group"] == groups[0])
     difference = (frame["quantity"] == "difference") & (frame["method"] != "base")
     shown = frame[own | difference].assign(panel=frame["group"].mask(own, CURVES))

@@ -19,7 +19,6 @@ from contextlib import suppress
 from pathlib import Path
 
 import nbformat
-from nbformat import NotebookNode
 
 from azr.arms import ARMS
 from azr.errors import FailedError, UserError
@@ -112,7 +111,7 @@ def run_notebooks(
     print(f"To read and change them: {here}/jupyter lab notebooks. One run at a time: {here}/azr --help.", flush=True)
 
 
-def shown(notebook: NotebookNode) -> str:
+def shown(notebook: nbformat.NotebookNode) -> str:
     """Names what a notebook's outputs follow from: the reference study's measurements and the notebook's code."""
     code = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
     return stamp(read_json(DATA / "record.json", "restore it from the repository")["sha256"], code)
@@ -130,8 +129,6 @@ def keep_outputs(copies: Path, notebooks: Path, runs: Path) -> None:
         outputs = {cell.id: cell.get("outputs", []) for cell in nbformat.read(copy, 4).cells}
         for cell in (cell for cell in own.cells if cell.cell_type == "code"):
             cell.outputs, cell.execution_count = outputs.get(cell.id, []), None
-            for output in cell.outputs:
-                output.pop("execution_count", None)
         about["shown"] = shown(own)
         write_whole(path, relative(nbformat.writes(own), runs) + "\n")
 

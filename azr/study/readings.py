@@ -56,8 +56,7 @@ def findings(frames: Mapping[str, pd.DataFrame], claims: pd.DataFrame) -> str:
     for model, rows in claims.groupby("model", sort=False):
         own = {name: frame[frame["model"] == model] for name, frame in frames.items()}
         tables, placebo = Tables(own), Tables(with_base_in_place(own))
-        first = rows.iloc[0]
-        over = f"{first['seeds']} training seeds, {first['problems']} test problems, 95 % intervals"
+        over = "{seeds} training seeds, {problems} test problems, 95 % intervals".format(**rows.iloc[0])
         lines += [f"**{model}** ({over}):", ""]
         for topic, contrasts in FOUND.items():
             if words := [text for contrast in contrasts for text in _told(contrast, tables)]:

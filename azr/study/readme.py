@@ -35,9 +35,8 @@ def claims_block(claims: pd.DataFrame) -> str:
     claims = claims[claims["confirmatory"]]
     base = claims["base"].map(lambda number: f" (base {number:+.3f})" if number == number else "")
     cells = claims.assign(number=[said(row) for _, row in claims.iterrows()] + base)
-    joined = cells.groupby(["model", "id"], sort=False).agg(
-        verdict=("verdict", "first"), number=("number", lambda numbers: "; ".join(filter(None, numbers)))
-    )
+    words = {"verdict": "first", "number": lambda numbers: "; ".join(filter(None, numbers))}
+    joined = cells.groupby(["model", "id"], sort=False).agg(words)
     table = claims.drop_duplicates("id")[["id", "paper"]].rename(columns={"id": "claim", "paper": "the paper says"})
     for model in claims["model"].unique():
         own = joined.loc[model]

@@ -15,7 +15,7 @@ import pandas as pd
 
 from azr.arms import ARMS
 from azr.metrics import ratio_interval
-from azr.tables.compare import at_end, changes, combined, pairs
+from azr.tables.compare import BASE, at_end, changes, combined, pairs
 
 SOLVER, PROPOSER, GAP, ANSWERS = "solver", "proposer", "gap", "answers"
 """Nats a token of either role, proposer minus solver, and nats an answer of the solver."""
@@ -54,20 +54,19 @@ def shrinking(entropy: pd.DataFrame) -> pd.DataFrame:
     """How much shorter each method's proposals are after training, on the prompts on which entropy is measured.
 
     Returns:
-        model, method, reference, quantity (``tokens``: minus the base's, as a share of the base's; ``share``: that
-        change as a share of self-play's), estimate, low, high, se, df. With a frozen proposer the share is what the
-        solver's gradient does through the weights that both roles have; the rest is the proposer's own.
+        model, method, step, reference, quantity (``tokens``: minus the base's, as a share of that; ``share``: as a
+        share of self-play's change), estimate, low, high, se, df. With a frozen proposer the share is what the solver's
+        gradient does through the weights that both roles have; the rest is the proposer's own.
     """
     proposes = ~entropy["method"].isin([name for name, arm in ARMS.items() if arm.method != "selfplay"])
     last = at_end(entropy[proposes & (entropy["role"] == PROPOSER)])
     scores = last[_RUN].assign(problem=last["group"] + "/" + last["prompt"].astype(str), value=last["tokens"])
-    found = [(at["model"], at["method"], own - control, control) for at, own, control in pairs(scores)]
-    whole = {model: change for model, method, change, _ in found if method == "selfplay"}
+    found = [(at, own - control, control) for at, own, control in pairs(scores)]
+    whole = {at["model"]: change for at, change, _ in found if at["method"] == "selfplay"}
     rows = []
-    for model, method, change, control in found:
-        rows.append((model, method, "base", "tokens", *vars(ratio_interval(change, control)).values()))
-        if model in whole and method not in ("base", "selfplay"):
-            own, of = change.align(whole[model], join="inner")
-            rows.append((model, method, "selfplay", "share", *vars(ratio_interval(own, of)).values()))
-    columns = ["model", "method", "reference", "quantity", "estimate", "low", "high", "se", "df"]
-    return pd.DataFrame(rows, columns=columns)
+    for at, change, control in found:
+        rows.append(at | {"reference": BASE, "quantity": "tokens"} | vars(ratio_interval(change, control)))
+        if at["model"] in whole and at["method"] not in (BASE, "selfplay"):
+            own, of = change.align(whole[at["model"]], join="inner")
+            rows.append(at | {"reference": "selfplay", "quantity": "share"} | vars(ratio_interval(own, of)))
+    return pd.DataFrame(rows)

@@ -53,8 +53,7 @@ def contrasts(frame: pd.DataFrame) -> pd.DataFrame:
         problems.
     """
     last = of_definition(at_end(frame))
-    last = last[last["method"].str.endswith("-full")]
-    last = last.assign(method=last["method"].str.removesuffix("-full"))
+    last = last[last["method"].str.endswith("-full")].assign(method=lambda own: own["method"].str.removesuffix("-full"))
     scores = last.melt(["model", "method", "seed"], ["sparsity", "residual", "size"], "quantity")
     found = [differences(scores, reference, by=["quantity"]) for reference in ("sft", "rlvr", "selfplay")]
     return pd.concat(found, ignore_index=True)

@@ -55,7 +55,8 @@ def test_a_small_study_is_drawn_over_the_reference(name, small, frames):
 def test_a_problem_set_without_the_worlds_groups_is_drawn(name, frames):
     test = frames["test"].query("group == 'arithmetic'").assign(group="math500")
     figure, frame = catalogue.draw(name, {"test": test})
-    assert set(frame["group"]) == {"math500"}
+    assert set(frame["group"]) <= {"all", "math500"}
+    assert sum("all" in text.get_text() for text in figure.findobj(plt.Text)) == 0, "the one set is not drawn twice"
     assert all(ax.has_data() for ax in figure.axes)
     plt.close(figure)
 
