@@ -124,12 +124,12 @@ def keep_outputs(copies: Path, notebooks: Path, runs: Path) -> None:
     for path in sorted(notebooks.glob("[0-9][0-9]_*.ipynb")):
         own, copy = nbformat.read(path, 4), copies / path.name
         about = own.metadata.setdefault("azr", {})
-        if not copy.exists() or about.get("shown") == shown(own):
+        if not copy.exists() or about.get("shown") == (now := shown(own)):
             continue
         outputs = {cell.id: cell.get("outputs", []) for cell in nbformat.read(copy, 4).cells}
         for cell in (cell for cell in own.cells if cell.cell_type == "code"):
             cell.outputs, cell.execution_count = outputs.get(cell.id, []), None
-        about["shown"] = shown(own)
+        about["shown"] = now
         write_whole(path, relative(nbformat.writes(own), runs) + "\n")
 
 

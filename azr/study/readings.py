@@ -60,8 +60,8 @@ def findings(frames: Mapping[str, pd.DataFrame], claims: pd.DataFrame) -> str:
         lines += [f"**{model}** ({over}):", ""]
         for topic, contrasts in FOUND.items():
             if words := [text for contrast in contrasts for text in _told(contrast, tables)]:
-                again = ["the base, sampled again, " + said(find(contrasts[0], placebo)[0])]
-                words += again if contrasts[0].control == BASE else []
+                if contrasts[0].control == BASE:
+                    words.append("the base, sampled again, " + said(find(contrasts[0], placebo)[0]))
                 lines.append(f"- {topic}: {'; '.join(words)}.")
         confirmatory = rows[rows["confirmatory"]].drop_duplicates("id")
         counts = confirmatory["verdict"].value_counts()
