@@ -50,9 +50,8 @@ def write_prompts(file: Path, problems_of_a_type: int) -> None:
 
 def old_sampler() -> Callable[[list[str], int, float], int]:
     """Samples each of some prompts n times at a temperature; returns the tokens."""
-    from azr.sampling import sample_each
-
     from azr.models import load_model
+    from azr.sampling import sample_each
 
     model, tokenizer = load_model("nano")
 
