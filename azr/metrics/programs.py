@@ -28,12 +28,7 @@ def statement_count(program: str) -> float:
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return math.nan
     functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
-    inside = {id(node): node for function in functions for node in ast.walk(function)}
-    return float(sum(_counts(node) for node in inside.values()))
-
-
-def _counts(node: ast.AST) -> bool:
-    """Whether a node is a statement that does something."""
-    if not isinstance(node, ast.stmt) or isinstance(node, _NOTHING_DONE):
-        return False
-    return not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
+    inside = {node for function in functions for node in ast.walk(function) if isinstance(node, ast.stmt)}
+    acting = [node for node in inside if not isinstance(node, _NOTHING_DONE)]
+    bare = [node for node in acting if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)]
+    return float(len(acting) - len(bare))

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import yaml
+from pydantic import TypeAdapter
 from scipy.stats import t as student
 
 from azr.arms import label_of
@@ -30,8 +31,6 @@ from azr.tables.compare import ALL, BASE, at_end, differences, means
 SUPPORTED, CONTRADICTED, UNDECIDED = "supported", "contradicted", "undecided"
 NOT_INFORMATIVE, NOT_TESTED = "not informative", "not tested"
 VERDICTS = (SUPPORTED, CONTRADICTED, UNDECIDED, NOT_INFORMATIVE, NOT_TESTED)
-QUARTER = 0.25
-"""The share of self-play's own effect that a margin is."""
 SELFPLAY = "selfplay"
 NUMBERS = ("estimate", "low", "high", "side_low", "side_high", "base", "base_low", "base_high")
 """Columns of the table of claims: an interval, the claim's side, and what the untrained base gets."""
@@ -79,7 +78,7 @@ class Contrast:
         margin = self.margin
         if self.quarter_of:
             effect = find(Contrast(self.source, self.quarter_of), tables)[0].estimate
-            margin = QUARTER * (abs(effect) if self.side == "=" else max(effect, 0.0))
+            margin = 0.25 * (abs(effect) if self.side == "=" else max(effect, 0.0))
         sides = {">": (margin, np.inf), "<": (-np.inf, margin), "=": (-margin, margin), "": (-np.inf, np.inf)}
         return sides[self.side]
 
@@ -121,15 +120,8 @@ class Claim:
         return max((one.p_value(margin, side) for one, margin, side in tests), default=np.nan)
 
 
-def _read_claims() -> tuple[Claim, ...]:
-    rows = yaml.safe_load((Path(__file__).parent / "claims.yaml").read_text(encoding="utf-8"))
-    for row in rows:
-        row["contrasts"] = tuple(Contrast(**contrast) for contrast in row["contrasts"])
-        row["differ"] = Contrast(**row["differ"]) if "differ" in row else None
-    return tuple(Claim(**row) for row in rows)
-
-
-CLAIMS = _read_claims()
+_ROWS = yaml.safe_load(Path(__file__).with_name("claims.yaml").read_text(encoding="utf-8"))
+CLAIMS = TypeAdapter(tuple[Claim, ...]).validate_python(_ROWS)
 """All of them, in the order in which they are reported."""
 
 
@@ -153,9 +145,8 @@ def claims_table(
     rows: list[dict[str, Any]] = []
     models = list(dict.fromkeys(name for frame in frames.values() for name in frame["model"].unique()))
     for model in models:
-        own = {name: frame[frame["model"] == model] for name, frame in frames.items()}
-        tables, placebo = Tables(own), Tables(with_base_in_place(own))
-        rows += [{"model": model} | row for claim in claims for row in _rows_of(claim, tables, placebo)]
+        both = tables_of(frames, model)
+        rows += [{"model": model} | row for claim in claims for row in _rows_of(claim, *both)]
     table = pd.DataFrame(rows)
     first = table["confirmatory"] & (table["model"] == models[0]) & ~table.duplicated(["model", "id"])
     adjusted = pd.Series(holm(table.loc[first, "p"]), index=table.loc[first, "id"])
@@ -244,6 +235,12 @@ class Tables(Frames):
             return table(frames[name])
 
         super().__init__(list(SOURCES), read)
+
+
+def tables_of(frames: Mapping[str, pd.DataFrame], model: str) -> tuple[Tables, Tables]:
+    """The tables of one model, and the same with the untrained base in the place of all that was trained."""
+    own = {name: frame[frame["model"] == model] for name, frame in frames.items()}
+    return Tables(own), Tables(with_base_in_place(own))
 
 
 def find(contrast: Contrast, tables: Tables) -> tuple[Interval, int, int]:

@@ -23,7 +23,7 @@ import nbformat
 from azr.arms import ARMS
 from azr.errors import FailedError, UserError
 from azr.progress import duration
-from azr.runs import ROOT, RUNS, read_json, stamp, write_whole
+from azr.runs import ALGORITHM, ROOT, RUNS, read_json, stamp, write_whole
 from azr.study import CHECK, DATA, REFERENCE, Study, open_study
 from azr.study.collect import Frames, save_frames, save_runs
 from azr.study.jobs import default_side_by_side
@@ -112,13 +112,21 @@ def run_notebooks(
 
 
 def shown(notebook: nbformat.NotebookNode) -> str:
-    """Names what a notebook's outputs follow from: the reference study's measurements and the notebook's code."""
+    """Names what a notebook's outputs follow from: its code and the reference study's measurements.
+
+    Of one that trains, in place of these, the version of the algorithm.
+    """
     code = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+    if "training" in notebook.metadata.get("azr", {}).get("needs", []):
+        return stamp(ALGORITHM, code)
     return stamp(read_json(DATA / "record.json", "restore it from the repository")["sha256"], code)
 
 
 def keep_outputs(copies: Path, notebooks: Path, runs: Path) -> None:
-    """Take the outputs of executed copies into the notebooks; those that show the same numbers already stay."""
+    """Take the outputs of executed copies into the notebooks; those that show the same numbers already stay.
+
+    The reference study does so by itself; a notebook that trains is renewed by a call of this, from laptop's copies.
+    """
     from azr.study.report import relative
 
     for path in sorted(notebooks.glob("[0-9][0-9]_*.ipynb")):

@@ -13,19 +13,18 @@ from pathlib import Path
 
 import pandas as pd
 import yaml
+from pydantic import TypeAdapter
 
 from azr.arms import BASE, label_of
 from azr.study import said
-from azr.study.claims import SUPPORTED, VERDICTS, Contrast, NotMeasuredError, Tables, find, with_base_in_place
+from azr.study.claims import SUPPORTED, VERDICTS, Contrast, NotMeasuredError, Tables, find, tables_of
 from azr.tables.curriculum import NULL
 
 LEVEL = 0.05
 
 _TOLD = yaml.safe_load(Path(__file__).with_name("readings.yaml").read_text(encoding="utf-8"))
-READINGS, FOUND = (
-    {name: tuple(Contrast(**contrast) for contrast in rows) for name, rows in _TOLD[part].items()}
-    for part in ("figures", "found")
-)
+_BY_NAME = TypeAdapter(dict[str, tuple[Contrast, ...]])
+READINGS, FOUND = (_BY_NAME.validate_python(_TOLD[part]) for part in ("figures", "found"))
 """What is read of each figure, and what was found by topic: numbers of the tables behind the claims."""
 
 
@@ -33,7 +32,7 @@ def readings(name: str, frames: Mapping[str, pd.DataFrame]) -> list[str]:
     """A sentence for each model and each number of the figure that was measured."""
     sentences = []
     for model in frames["test"]["model"].unique():
-        tables = Tables({key: frame[frame["model"] == model] for key, frame in frames.items()})
+        tables, _ = tables_of(frames, model)
         for contrast in READINGS.get(name, ()):
             try:
                 found, seeds, problems = find(contrast, tables)
@@ -54,8 +53,7 @@ def findings(frames: Mapping[str, pd.DataFrame], claims: pd.DataFrame) -> str:
     """
     lines = []
     for model, rows in claims.groupby("model", sort=False):
-        own = {name: frame[frame["model"] == model] for name, frame in frames.items()}
-        tables, placebo = Tables(own), Tables(with_base_in_place(own))
+        tables, placebo = tables_of(frames, model)
         over = "{seeds} training seeds, {problems} test problems, 95 % intervals".format(**rows.iloc[0])
         lines += [f"**{model}** ({over}):", ""]
         for topic, contrasts in FOUND.items():
