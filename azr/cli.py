@@ -268,9 +268,10 @@ def run(profile: str, only: str | None, jobs: int | None, fresh: bool) -> None:
 @click.option("--out", type=NEW, metavar="FILE", help="the page (default: runs/PROFILE/report.html)")
 def report(profile: str, out: Path | None) -> None:
     """The executed notebooks of a profile as one HTML page."""
+    from azr.study import open_study
     from azr.study.report import write_report
 
-    click.echo(f"written: {write_report(profile, out)}")
+    click.echo(f"written: {write_report(open_study(profile), out)}")
 
 
 def guarded(work: Callable[[], Any]) -> int:

@@ -103,9 +103,9 @@ def run_notebooks(
         if not study.ships:
             save_frames(study.frames, DATA)
             save_runs(study.jobs(), DATA / "runs")
-        write_readme()
+        write_readme(study)
         keep_outputs(folder / "notebooks", notebooks, runs)
-    report, tools = write_report(profile, None, runs), Path(sys.executable).parent
+    report, tools = write_report(study), Path(sys.executable).parent
     here = tools.relative_to(ROOT) if tools.is_relative_to(ROOT) else tools
     print(f"Done in {duration(time.monotonic() - began)}. Figures: {figures}. All notebooks as one page: {report}.")
     print(f"To read and change them: {here}/jupyter lab notebooks. One run at a time: {here}/azr --help.", flush=True)

@@ -14,11 +14,9 @@ import pandas as pd
 from jinja2 import Template
 
 from azr.arms import ARMS
-from azr.config import load_profile
 from azr.runs import ROOT, write_whole
-from azr.study import DATA, REFERENCE, said
-from azr.study.claims import claims_table
-from azr.study.collect import load_frames, settled
+from azr.study import DATA, REFERENCE, Study, open_study, said
+from azr.study.collect import load_frames
 from azr.study.readings import findings
 
 START, END = "<!-- results: written by python -m azr.study.readme -->", "<!-- end of results -->"
@@ -54,15 +52,13 @@ def results_tables(claims: pd.DataFrame) -> list[tuple[str, str]]:
     return [(model, markdown(rows[columns])) for model, rows in shown.groupby("model", sort=False)]
 
 
-def write_readme(root: Path = ROOT, data: Path = DATA) -> None:
-    """Renew README.md and docs/results.md from the reference study in ``data``."""
-    frames, models = load_frames(data), load_profile(REFERENCE).models
-    told = {"there": len(frames["runs"]), "planned": sum(one.seeds * len(one.arms or ARMS) for one in models)}
-    frames = settled(frames)
-    if len(frames["runs"]):
-        claims = claims_table(frames)
-        told |= {"found": findings(frames, claims), "claims": claims_block(claims)}
-        write_whole(root / "docs" / "results.md", _filled("results.md.j2", tables=results_tables(claims)))
+def write_readme(study: Study, root: Path = ROOT, data: Path = DATA) -> None:
+    """Renew README.md and docs/results.md from the reference study, of which ``data`` has all that is finished."""
+    planned = sum(model.seeds * len(model.arms or ARMS) for model in study.profile.models)
+    told = {"there": len(load_frames(data)["runs"]), "planned": planned}
+    if len(study.frames["runs"]):
+        told |= {"found": findings(study.frames, study.claims), "claims": claims_block(study.claims)}
+        write_whole(root / "docs" / "results.md", _filled("results.md.j2", tables=results_tables(study.claims)))
     readme = root / "README.md"
     before, _, rest = readme.read_text(encoding="utf-8").partition(START)
     write_whole(readme, f"{before}{START}\n{_filled('readme.md.j2', **told)}{END}{rest.partition(END)[2]}")
@@ -73,4 +69,4 @@ def _filled(template: str, **values: object) -> str:
 
 
 if __name__ == "__main__":
-    write_readme()
+    write_readme(open_study(REFERENCE))

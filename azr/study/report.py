@@ -1,6 +1,6 @@
 """The executed notebooks of a profile as one HTML page that needs nothing from outside.
 
-    write_report("laptop")                       # runs/laptop/report.html
+    write_report(open_study("laptop"))           # runs/laptop/report.html
 
 First the contents, what was found and the figures, then the notebooks with their code folded, last the environment.
 Formulas are MathML, pictures are in the page, paths are relative. Left out: running anything (that is ``azr run``),
@@ -25,8 +25,8 @@ from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
 import azr
 from azr.errors import UserError
-from azr.runs import ROOT, RUNS, write_whole
-from azr.study import CHECK, DATA, Study, open_study
+from azr.runs import ROOT, write_whole
+from azr.study import CHECK, DATA, Study
 from azr.study.readings import findings
 from azr.study.readme import claims_block
 
@@ -85,18 +85,18 @@ def _environment(study: Study) -> str:
     return _rendered("\n".join(lines)) + f"<details><summary>all settings</summary><pre>{settings}</pre></details>"
 
 
-def write_report(profile: str, out: Path | None = None, runs: Path = RUNS) -> Path:
+def write_report(study: Study, out: Path | None = None) -> Path:
     """Write the page to ``out`` (``runs/PROFILE/report.html``) and return its path.
 
-    Raises UserError where no notebook of this profile was run.
+    Raises UserError where no notebook of the study's profile was run.
     """
+    profile, runs = study.profile.name, study.runs
     copies = sorted((runs / profile / "notebooks").glob("*.ipynb"))
     if not copies:
         raise UserError(f"No notebook of profile '{profile}' was run: run ./run_all.sh --profile {profile} first.")
     exporter = HTMLExporter(template_name="basic", extra_loaders=[DictLoader({"folded": FOLDED})])
     exporter.template_file = "folded"
     exporter.register_filter("markdown2html", _rendered)
-    study = open_study(profile, runs=runs)
     sections = [("findings", "What was found", _found(study))]
     for copy in copies:
         notebook = nbformat.reads(relative(copy.read_text(encoding="utf-8"), runs), as_version=4)

@@ -6,6 +6,7 @@ import pytest
 from tables.synthetic import synthetic_study
 
 from azr.metrics import Interval
+from azr.study import open_study
 from azr.study.claims import (
     CLAIMS,
     CONTRADICTED,
@@ -176,12 +177,14 @@ def test_the_readme_counts_verdicts_and_has_one_row_a_claim(study, table):
     assert markdown(pd.DataFrame({"a": ["x | y"]})).splitlines()[2] == "| x \\| y |"
 
 
-def test_the_readme_keeps_its_other_words_and_says_how_far_the_study_is(study, tmp_path):
+def test_the_readme_keeps_its_other_words_and_says_how_far_the_study_is(study, table, tmp_path):
     (tmp_path / "README.md").write_text(f"# azr\n\n{START}\nold numbers\n{END}\n\n## More\n")
     (tmp_path / "docs").mkdir()
     runs = study["test"].query("method != 'base'")[["model", "method", "seed"]].drop_duplicates()
-    save_frames({**study, "runs": runs}, tmp_path / "data")
-    write_readme(tmp_path, tmp_path / "data")
+    reference = open_study("reference", runs=tmp_path)
+    reference.frames, reference.claims = {**study, "runs": runs}, table
+    save_frames(reference.frames, tmp_path / "data")
+    write_readme(reference, tmp_path, tmp_path / "data")
     text = (tmp_path / "README.md").read_text()
     assert text.startswith(f"# azr\n\n{START}\nThe reference study is under way: {len(runs)} of ")
     assert text.endswith(f"\n{END}\n\n## More\n")

@@ -16,7 +16,7 @@ from tables.synthetic import synthetic_study
 import azr
 from azr.errors import UserError
 from azr.runs import ROOT
-from azr.study import Study, notebooks, open_study, report
+from azr.study import Study, notebooks, open_study
 from azr.study.claims import CLAIMS, claims_table
 from azr.study.notebooks import NotebookError, choose, keep_outputs, left_out, run_notebooks, shown
 from azr.study.report import write_report
@@ -155,7 +155,7 @@ $$\frac{1}{2} \le S < \begin{cases} 1 - s & 0 < s \\ 0 \end{cases}$$
 """
 
 
-def page_of(tmp_path: Path, profile: str = "smoke") -> tuple[str, BeautifulSoup]:
+def page_of(tmp_path: Path, profile: str = "smoke", study: Study | None = None) -> tuple[str, BeautifulSoup]:
     """The page of three notebooks with all that a reader should not get, beside a figure of the study."""
     picture = new_output("display_data", data={"image/png": PIXEL})
     said = new_output(
@@ -170,7 +170,7 @@ def page_of(tmp_path: Path, profile: str = "smoke") -> tuple[str, BeautifulSoup]
     write(folder / "notebooks" / "00_world.ipynb", new_markdown_cell("# World"))
     (folder / "figures").mkdir()
     (folder / "figures" / "fig04_passk.png").write_bytes(base64.b64decode(PIXEL))
-    text = write_report(profile, None, tmp_path / "runs").read_text()
+    text = write_report(study or open_study(profile, runs=tmp_path / "runs")).read_text()
     return text, BeautifulSoup(text, "html.parser")
 
 
@@ -208,20 +208,19 @@ def test_findings_come_first_the_environment_last_code_is_folded_and_no_paramete
     assert f"azr: {azr.__version__}" in page.find("section", id="environment").get_text()
 
 
-def test_the_page_has_the_claims_of_what_was_measured_and_says_where_nothing_was(tmp_path, monkeypatch):
+def test_the_page_has_the_claims_of_what_was_measured_and_says_where_nothing_was(tmp_path):
     measured = synthetic_study(seeds=3, problems=8, models=("nano",))
     study = open_study("laptop", runs=tmp_path / "runs")
     study.frames, study.reference = measured, None
     study.claims = claims_table(measured, claims=CLAIMS[:2])
-    monkeypatch.setattr(report, "open_study", lambda *_, **__: study)
-    found = page_of(tmp_path, "laptop")[1].find("section", id="findings").get_text()
+    found = page_of(tmp_path, "laptop", study)[1].find("section", id="findings").get_text()
     assert "nano (3 training seeds" in found
     assert "C2" in found
     study.frames = {name: frame[:0] for name, frame in measured.items()}
-    write_report("laptop", None, tmp_path / "runs")
+    write_report(study)
     assert "Self-play was not measured here" in (tmp_path / "runs" / "laptop" / "report.html").read_text()
 
 
 def test_a_page_of_nothing_is_refused(tmp_path):
     with pytest.raises(UserError, match="No notebook of profile 'laptop' was run"):
-        write_report("laptop", None, tmp_path)
+        write_report(open_study("laptop", runs=tmp_path))
