@@ -84,11 +84,10 @@ class Study:
         time = f"about {duration(seconds)}" if seconds is not None else "a time that each tells before its first step"
         kinds = ", ".join(dict.fromkeys(f"{job.model_name} {job.arm}" for job in missing))
         print(f"{len(missing)} of {len(jobs)} runs are missing ({kinds}): {time}, {workers} side by side.")
-        print(
-            "Interrupt at any time: what is done is kept, and the same command or cell goes on from there.", flush=True
-        )
+        print("Interrupt at any time: what is done is kept, and the same command or cell goes on.", flush=True)
         run_jobs(missing, workers)
-        self.__dict__.pop("frames", None)
+        for stale in ("frames", "claims", "found"):
+            self.__dict__.pop(stale, None)
 
     @cached_property
     def frames(self) -> Frames:
@@ -118,6 +117,13 @@ class Study:
 
         return claims_table(self.frames_of("fig09_claims"), verdicts=self.profile.name != CHECK)
 
+    @cached_property
+    def found(self) -> str:
+        """What was found, in Markdown, of the same frames."""
+        from azr.study.readings import findings
+
+        return findings(self.frames_of("fig09_claims"), self.claims)
+
     def show(self, name: str) -> pd.DataFrame:
         """Draw a figure over the reference study's, save and display it, and print what it says.
 
@@ -128,14 +134,14 @@ class Study:
 
         from azr.figures.catalogue import draw
         from azr.study.claims import claims_table
-        from azr.study.readings import findings, readings
+        from azr.study.readings import readings
 
         frames, behind = self.frames_of(name), self.reference
         words = readings(name, frames)
         if behind is frames or self.profile.name == REFERENCE:
             behind = None
         if name == "fig09_claims":
-            frames, words = {"claims": self.claims}, [findings(frames, self.claims)]
+            frames, words = {"claims": self.claims}, [self.found]
             behind = {"claims": claims_table(behind)} if behind else None
         try:
             figure, frame = draw(name, frames, behind)

@@ -17,7 +17,6 @@ from azr.arms import ARMS
 from azr.runs import ROOT, write_whole
 from azr.study import DATA, REFERENCE, Study, open_study, said
 from azr.study.collect import load_frames
-from azr.study.readings import findings
 
 START, END = "<!-- results: written by python -m azr.study.readme -->", "<!-- end of results -->"
 
@@ -57,7 +56,7 @@ def write_readme(study: Study, root: Path = ROOT, data: Path = DATA) -> None:
     planned = sum(model.seeds * len(model.arms or ARMS) for model in study.profile.models)
     told = {"there": len(load_frames(data)["runs"]), "planned": planned}
     if len(study.frames["runs"]):
-        told |= {"found": findings(study.frames, study.claims), "claims": claims_block(study.claims)}
+        told |= {"found": study.found, "claims": claims_block(study.claims)}
         write_whole(root / "docs" / "results.md", _filled("results.md.j2", tables=results_tables(study.claims)))
     readme = root / "README.md"
     before, _, rest = readme.read_text(encoding="utf-8").partition(START)

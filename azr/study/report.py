@@ -27,7 +27,6 @@ import azr
 from azr.errors import UserError
 from azr.runs import ROOT, write_whole
 from azr.study import CHECK, DATA, Study
-from azr.study.readings import findings
 from azr.study.readme import claims_block
 
 HIDDEN = {"parameters", "injected-parameters", "papermill-error-cell-tag"}
@@ -67,7 +66,7 @@ def _found(study: Study) -> str:
         lines = ["Self-play was not measured here, so there is nothing to say of the claims."]
     elif study.profile.name != CHECK:
         own = "the runs of this profile" if frames is study.frames else "the reference study, as it ships"
-        lines = [f"Of {own}:", findings(frames, study.claims), claims_block(study.claims)]
+        lines = [f"Of {own}:", study.found, claims_block(study.claims)]
     drawn = list(study.figures.glob("fig*.png")) or DATA.parent.glob("fig*.png")
     pictures = sorted(drawn, key=lambda path: (path.stem != "fig09_claims", path.stem))
     coded = [(path.stem, base64.b64encode(path.read_bytes()).decode()) for path in pictures]
