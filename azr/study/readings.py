@@ -20,8 +20,6 @@ from azr.study import said
 from azr.study.claims import SUPPORTED, VERDICTS, Contrast, NotMeasuredError, Tables, find, tables_of
 from azr.tables.curriculum import NULL
 
-LEVEL = 0.05
-
 _TOLD = yaml.safe_load(Path(__file__).with_name("readings.yaml").read_text(encoding="utf-8"))
 _BY_NAME = TypeAdapter(dict[str, tuple[Contrast, ...]])
 READINGS, FOUND = (_BY_NAME.validate_python(_TOLD[part]) for part in ("figures", "found"))
@@ -64,7 +62,7 @@ def findings(frames: Mapping[str, pd.DataFrame], claims: pd.DataFrame) -> str:
         confirmatory = rows[rows["confirmatory"]].drop_duplicates("id")
         counts = confirmatory["verdict"].value_counts()
         verdicts = ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if verdict in counts)
-        standing = int(((confirmatory["verdict"] == SUPPORTED) & (confirmatory["p_holm"] <= LEVEL)).sum())
+        standing = int(((confirmatory["verdict"] == SUPPORTED) & (confirmatory["p_holm"] <= 0.05)).sum())
         holm = f"; {standing} of the supported stand after Holm's adjustment" if rows["p_holm"].notna().any() else ""
         lines += [f"- Of {len(confirmatory)} claims: {verdicts or 'no verdicts'}{holm}.", ""]
     return "\n".join(lines).strip()

@@ -54,9 +54,9 @@ def shrinking(entropy: pd.DataFrame) -> pd.DataFrame:
     """How much shorter each method's proposals are after training, on the prompts on which entropy is measured.
 
     Returns:
-        model, method, step, reference, quantity (``tokens``: minus the base's, as a share of that; ``share``: as a
-        share of self-play's change), estimate, low, high, se, df. With a frozen proposer the share is what the solver's
-        gradient does through the weights that both roles have; the rest is the proposer's own.
+        model, method, step, reference, quantity (``tokens``: minus the base's or self-play's, as a share of the base's;
+        ``share``: of self-play's change), estimate, low, high, se, df. With a frozen proposer the share is what the
+        solver's gradient does through the weights that both roles have; the rest is the proposer's own.
     """
     proposes = ~entropy["method"].isin([name for name, arm in ARMS.items() if arm.method != "selfplay"])
     last = at_end(entropy[proposes & (entropy["role"] == PROPOSER)])
@@ -68,5 +68,6 @@ def shrinking(entropy: pd.DataFrame) -> pd.DataFrame:
         rows.append(at | {"reference": BASE, "quantity": "tokens"} | vars(ratio_interval(change, control)))
         if at["model"] in whole and at["method"] not in (BASE, "selfplay"):
             own, of = change.align(whole[at["model"]], join="inner")
-            rows.append(at | {"reference": "selfplay", "quantity": "share"} | vars(ratio_interval(own, of)))
+            numbers = {"share": ratio_interval(own, of), "tokens": ratio_interval(own - of, control.loc[own.index])}
+            rows += [at | {"reference": "selfplay", "quantity": name} | vars(one) for name, one in numbers.items()]
     return pd.DataFrame(rows)
