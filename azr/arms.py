@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from azr.config import Profile, override
+from azr.config import Profile, RolloutConfig, override
 from azr.errors import UserError
 from azr.runs import ALGORITHM, file_digest, stamp, weights_digest
 
@@ -70,6 +70,11 @@ def arm_named(name: str) -> Arm:
 def arm_profile(name: str, profile: Profile) -> Profile:
     """The profile with an arm's settings in it. Raises UserError for a name that is none."""
     return override(profile, arm_named(name).changes)
+
+
+def sampled_a_step(method: str, rollout: RolloutConfig) -> int:
+    """How many responses a step of training samples, at most."""
+    return {"sft": 0, "selfplay": rollout.rows + 3 * rollout.batch * rollout.rollouts}.get(method, rollout.rows)
 
 
 def label_of(arm: str) -> str:

@@ -23,7 +23,7 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
-from azr.arms import BASE, arm_named, arm_profile
+from azr.arms import ARMS, BASE, arm_named, arm_profile, sampled_a_step
 from azr.config import Profile, override
 from azr.errors import FailedError, UserError, in_a_sentence
 from azr.progress import AHEAD, Progress
@@ -34,9 +34,10 @@ PRELOADED = ["azr.training.run", "azr.study.measures"]
 """What the server imports before it forks."""
 LAST_LINES = 8
 """Lines of its output that the report of a failed job has."""
-RATES, MEASURED, START = {"nano": 80.0, "micro": 40.0}, 0.2, 10.0
-"""For the first estimate: responses a second that one core trains on, what of that time a measured response takes, and
-the seconds in which a job begins."""
+RATES, START = {"nano": 300.0, "micro": 150.0}, 10.0
+"""For the first estimate: responses a second that one core samples in training; seconds in which a job begins."""
+TRAINED, MEASURED = {"sft": 6, "rlvr": 6}, 0.75
+"""What a row of an update takes by TRL's trainers, by ours half of that, and a measured response, in sampled ones."""
 
 
 class JobError(FailedError):
@@ -68,13 +69,11 @@ def jobs_of(
 
 
 def responses(job: Subject) -> int:
-    """About how many responses an unfinished job has still to train on, the unit in which its time is told.
-
-    Those to be measured count less, and until the job ends.
-    """
+    """About how many responses could be sampled in the time a job still takes; its measures count until it ends."""
     rollout, evaluation, log = job.profile.rollout, job.profile.evaluation, job.run.folder / "log.jsonl"
     steps = max(job.last - (log.read_bytes().count(b"\n") if log.exists() else 0), 0)
-    a_step = rollout.rows + ("curriculum" in job.names) * 3 * rollout.batch * rollout.rollouts
+    method = ARMS[job.arm].method if job.last else ""
+    a_step = sampled_a_step(method, rollout) + TRAINED.get(method, 3) * rollout.rows
     measured = 4 * evaluation.problems * sum(job.samples(step) for step in job.profile.kept_steps if step <= job.last)
     measured += 3 * evaluation.validation_problems * evaluation.validation_samples
     return round(steps * a_step + MEASURED * measured * ("test" in job.names))

@@ -153,10 +153,7 @@ class FixedProblems:
         rows = [Row(f"{problem.group}/solver", completion, float(reward)) for problem, completion, reward in answers]
         tasks = {}
         for group in self.groups:
-            own = [g for g, problem in zip(graded, problems, strict=True) if problem.group == group]
-            tasks[group] = {name: float(np.mean([getattr(g, n) for g in own])) for name, n in _SHARES.items()}
+            own = [(g.correct, g.well_formed) for g, p in zip(graded, problems, strict=True) if p.group == group]
+            tasks[group] = dict(zip(("accuracy", "well_formed"), np.mean(own, axis=0).tolist(), strict=True))
         tokens = {"solved": sum(len(completion.ids) for completion in solved)}
         return StepResult(rows, [], {"tasks": tasks, "seconds": dict(clock.seconds), "tokens": tokens})
-
-
-_SHARES = {"accuracy": "correct", "well_formed": "well_formed"}

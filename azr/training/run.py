@@ -28,7 +28,7 @@ from accelerate.utils.memory import should_reduce_batch_size
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_callback import ExportableState
 
-from azr.arms import arm_named, fingerprint
+from azr.arms import arm_named, fingerprint, sampled_a_step
 from azr.buffer import TaskBuffer
 from azr.config import Profile, override
 from azr.errors import UserError, in_a_sentence
@@ -215,7 +215,7 @@ def _look_ahead(trainer: Trainer, method: str, profile: Profile, steps: int, pro
     if method == "sft":
         rows, longest = trainer.train_dataset["input_ids"], 0
     prompt, passes = np.mean([len(row) for row in rows]), 4 if profile.train.gradient_checkpointing else 3
-    sampled = {"sft": 0, "selfplay": rollout.rows + 3 * rollout.batch * rollout.rollouts}.get(method, rollout.rows)
+    sampled = sampled_a_step(method, rollout)
     a_step = sampled * (prompt * reading + longest * sampling) + passes * rollout.rows * (prompt + longest) * reading
     times = f"{AHEAD} {duration(a_step)} here, {steps} steps {duration(steps * a_step)}"
     print(f"{profile.model.name}: {times}, by a trial; responses that end early take less.", flush=True)
