@@ -9,7 +9,7 @@ A run lies in ``runs/PROFILE/MODEL/ARM-seedK`` and holds
     seeds.jsonl      self-play: the buffer before the first step
     log.jsonl        one line a step
     proposals.jsonl  self-play: every proposal and its fate
-    checkpoints/     the last two, with the states of optimizer, random numbers and buffer
+    checkpoints/     until it is done, the last two, with the states of optimizer, random numbers and buffer
     adapters/        step-N: the adapter after step N, for measuring
     adapter/         the final LoRA adapter (``model/`` where all weights are trained)
     done.json        written last

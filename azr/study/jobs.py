@@ -32,8 +32,6 @@ from azr.study.subject import Subject
 
 PRELOADED = ["azr.training.run", "azr.study.measures"]
 """What the server imports before it forks."""
-LAST_LINES = 8
-"""Lines of its output that the report of a failed job has."""
 RATES, START = {"nano": 300.0, "micro": 150.0}, 10.0
 """For the first estimate: responses a second that one core samples in training; seconds in which a job begins."""
 TRAINED, MEASURED = {"sft": 6, "rlvr": 6}, 0.75
@@ -138,7 +136,7 @@ def run_jobs(jobs: Sequence[Subject], side_by_side: int, work: Callable[[Subject
                     job, log = running.pop(process)
                     if process.exitcode:
                         said = log.read_text(errors="replace") if log.exists() else ""
-                        last = "\n".join(said.splitlines()[-LAST_LINES:])
+                        last = "\n".join(said.splitlines()[-8:])
                         raise JobError(f"{job} failed (exit code {process.exitcode}; all it said is in {log}):\n{last}")
                 for job, log in running.values():
                     lines = log.read_text(errors="replace").splitlines() if log.exists() and log not in told else []

@@ -10,12 +10,12 @@ from __future__ import annotations
 import inspect
 import json
 import os
-import shutil
 import time
 import warnings
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
+from shutil import copyfile, rmtree
 from typing import Any
 
 import datasets
@@ -108,6 +108,7 @@ def train(
         ranks.wait_for_everyone()
         if ranks.is_main_process:
             write_json(folder / "done.json", {"seconds": round(time.monotonic() - began, 1), "steps": profile.steps})
+            rmtree(folder / "checkpoints", ignore_errors=True)  # they were for going on, and are the most of a run
     return run
 
 
@@ -229,7 +230,7 @@ def _seed(run: Run, trainer: SelfPlayTrainer, profile: Profile, seed: int) -> No
         if trainer.is_world_process_zero():
             write_lines(shared, source.buffer.to_json())
     if trainer.is_world_process_zero() and not own.exists():
-        shutil.copyfile(shared, own)
+        copyfile(shared, own)
     trainer.accelerator.wait_for_everyone()
     source.buffer = TaskBuffer.from_json(read_lines(own))
 

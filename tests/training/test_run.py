@@ -44,8 +44,10 @@ def results(folder: Path) -> tuple:
 
 
 def finished_run(arm: str, model: Path, place: Path) -> Path:
+    """A run with the checkpoints that it had before it was done."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(run, "load_style", lambda *_: LenientStyle())
+        patch.setattr(run, "rmtree", lambda *_, **__: None)
         return train_in(place / f"{arm}-seed0", tiny_profile(model, evaluation__every=3), arm=arm)
 
 
@@ -152,6 +154,7 @@ def test_a_run_killed_between_its_last_step_and_its_end_is_completed(finished, m
     folder = broken_off(finished, tmp_path / "run", last=4)
     train_in(folder, tiny_profile(model_folder, evaluation__every=3))
     assert results(folder) == results(finished)
+    assert not (folder / "checkpoints").exists()
 
 
 def test_a_finished_run_is_left_alone(finished, model_folder):
