@@ -99,7 +99,7 @@ def line_panel(x: str, style: str | None = None, dashes: Mapping[str, str] | Non
 def lines(
     ax: Axes, data: pd.DataFrame, x: str, style: str | None = None, dashes: Mapping[str, str] | None = None
 ) -> None:
-    """A line a method and value of ``style``; solid ones with a band, or an error bar where there is a single point.
+    """A line a method and value of ``style``, with a band (a single point: a bar), unless dashed among several methods.
 
     Args:
         ax: where to draw.
@@ -109,17 +109,18 @@ def lines(
         dashes: line style by its values.
     """
     data = data.assign(line=data[style].map(dashes) if style else "-").sort_values(x)
+    alone = data["method"].nunique() == 1
     for (method, line, pale), rows in data.groupby(["method", "line", "pale"]):
-        solid, color, few = line == "-", color_of(method), marker_of(method) if len(rows) <= 12 else None
-        if not solid and (pale or len(rows) == 1):
+        banded, color, few = alone or line == "-", color_of(method), marker_of(method) if len(rows) <= 12 else None
+        if not banded and (pale or len(rows) == 1):
             continue
         if pale:
             ax.plot(rows[x], rows["estimate"], color=color, **PALE)
             continue
         ax.plot(rows[x], rows["estimate"], color=color, linestyle=line, marker=few, zorder=3)
-        if solid and len(rows) == 1:
+        if banded and len(rows) == 1:
             ax.vlines(rows[x], rows["low"], rows["high"], color=color, linewidth=1.2, zorder=3)
-        elif solid:
+        elif banded:
             ax.fill_between(rows[x], rows["low"], rows["high"], color=color, alpha=0.13, linewidth=0, zorder=2)
 
 
