@@ -102,6 +102,6 @@ def _far_bases(ax: Axes, rows: pd.DataFrame) -> None:
     look = {"va": "center", "fontsize": 7, "color": HOLLOW["color"], "bbox": behind}
     for row in rows.itertuples():
         if row.base > high:
-            ax.text(high, row.y + 0.2, f"base {row.base:.2f} →", ha="right", **look)
+            ax.text(high, row.y + 0.28, f"base {row.base:.2f} →", ha="right", **look)
         elif row.base < low:
-            ax.text(low, row.y + 0.2, f"← base {row.base:.2f}", ha="left", **look)
+            ax.text(low, row.y + 0.28, f"← base {row.base:.2f}", ha="left", **look)
