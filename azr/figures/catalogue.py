@@ -67,7 +67,7 @@ def table(name: str, frames: Frames) -> pd.DataFrame:
     """What a figure shows: its table, of its arms and the user's own. Raises UserError where there is nothing."""
     drawn = FIGURES[name]
     chosen = [_of_methods(frames[need], drawn.methods) for need in drawn.needs]
-    base_alone = drawn.methods not in ((), (BASE,)) and set(chosen[0]["method"]) == {BASE}
+    base_alone = drawn.methods not in ((), (BASE,)) and set(chosen[0]["method"].unique()) == {BASE}
     frame = pd.DataFrame() if base_alone or any(part.empty for part in chosen) else drawn.table(*chosen)
     if frame.empty:
         raise UserError(f"The study has too few arms or seeds for {name}: add {', '.join(drawn.methods)}, or seeds.")
@@ -77,5 +77,5 @@ def table(name: str, frames: Frames) -> pd.DataFrame:
 def _of_methods(frame: pd.DataFrame, methods: tuple[str, ...]) -> pd.DataFrame:
     if "method" not in frame:
         return frame
-    arm = frame["method"].map(arm_of)
+    arm = frame["method"].map({method: arm_of(method) for method in frame["method"].unique()})
     return frame[arm.isin(methods) | ~arm.isin(list(PALETTE))]

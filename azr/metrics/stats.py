@@ -251,8 +251,7 @@ def spearman(x: ArrayLike, y: ArrayLike, within: ArrayLike | None = None) -> flo
     table = pd.DataFrame({"x": x, "y": y}, dtype=float)
     if table.isna().any(axis=None):
         raise ValueError("x or y holds NaN; leave out the observations that were not measured.")
-    labels = np.zeros(len(table)) if within is None else np.asarray(within)
-    groups = table.groupby(labels)
+    groups = table.assign(label=0 if within is None else np.asarray(within)).groupby("label")
     size = groups["x"].transform("size")
     ranks = groups.rank().sub((size + 1) / 2, axis=0).div(size, axis=0)
     return float(ranks["x"].corr(ranks["y"]))

@@ -58,7 +58,8 @@ class Study:
         """Model, method and seed of what ships of the reference study; of any other study nothing does."""
         if self.profile.name != REFERENCE or not (DATA / "record.json").exists():
             return set()
-        return set(load_frames(DATA)["test"][["model", "method", "seed"]].itertuples(index=False, name=None))
+        runs = load_frames(DATA)["test"][["model", "method", "seed"]].drop_duplicates()
+        return set(runs.itertuples(index=False, name=None))
 
     @property
     def ships(self) -> bool:
@@ -106,8 +107,8 @@ class Study:
         from azr.figures.catalogue import FIGURES
 
         arms = set(FIGURES[figure].methods or ["selfplay"])
-        here = set().union(*(self.frames[name]["method"] for name in FIGURES[figure].needs if name in self.frames))
-        own = here & (arms - {BASE} or arms)
+        there = [self.frames[name]["method"].unique() for name in FIGURES[figure].needs if name in self.frames]
+        own = set().union(*there) & (arms - {BASE} or arms)
         return self.frames if own or self.reference is None else self.reference
 
     @cached_property

@@ -135,8 +135,8 @@ def settled(frames: Frames) -> Frames:
 
     def read(name: str) -> pd.DataFrame:
         frame, seeds = frames[name], frames["runs"].groupby(["model", "method"])["seed"].nunique()
-        waiting = seeds[seeds < LEAST_SEEDS].index.tolist()
-        return frame[[pair not in waiting for pair in zip(frame["model"], frame["method"], strict=True)]]
+        waiting = [" ".join(pair) for pair in seeds[seeds < LEAST_SEEDS].index]
+        return frame[~(frame["model"] + " " + frame["method"]).isin(waiting)]
 
     return Frames(frames.names, read)
 

@@ -53,7 +53,7 @@ def score(frame: pd.DataFrame, quantity: str, keep: Sequence[str] = ()) -> pd.Da
 def with_all(scores: pd.DataFrame) -> pd.DataFrame:
     """The scores, and those of ``main_groups`` once more as one group, ``ALL``, in which each group weighs the same."""
     own = main_groups(scores)
-    weights = dict.fromkeys(own["group"], 1 / max(own["group"].nunique(), 1))
+    weights = dict.fromkeys(own["group"].unique(), 1 / max(own["group"].nunique(), 1))
     return pd.concat([scores, combined(own, weights).assign(group=ALL)], ignore_index=True)
 
 
