@@ -33,8 +33,7 @@ class Progress:
         cell = server and type(self.stream).__module__.startswith("ipykernel")
         self.terminal = self.stream.isatty() or cell
         self.began = time.monotonic()
-        self.last = -1e9
-        self.done = start
+        self.last, self.done = -1e9, start
 
     def update(self, done: int, note: str = "") -> None:
         """Report ``done`` units; prints at most every second on a terminal or in a cell that is looked at.

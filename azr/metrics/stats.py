@@ -246,15 +246,16 @@ def spearman(x: ArrayLike, y: ArrayLike, within: ArrayLike | None = None) -> flo
     >>> spearman([1, 2, 3, 4], [1, 8, 9, 100])
     1.0
     """
-    import pandas as pd
+    from scipy.stats import rankdata
 
-    table = pd.DataFrame({"x": x, "y": y}, dtype=float)
-    if table.isna().any(axis=None):
+    table = np.array([x, y], dtype=float)
+    if np.isnan(table).any():
         raise ValueError("x or y holds NaN; leave out the observations that were not measured.")
-    groups = table.assign(label=0 if within is None else np.asarray(within)).groupby("label")
-    size = groups["x"].transform("size")
-    ranks = groups.rank().sub((size + 1) / 2, axis=0).div(size, axis=0)
-    return float(ranks["x"].corr(ranks["y"]))
+    labels = np.zeros(table.shape[1]) if within is None else np.asarray(within)
+    ranks = np.zeros(table.shape)
+    for rows in (labels == label for label in np.unique(labels)):
+        ranks[:, rows] = (rankdata(table[:, rows], axis=1) - (rows.sum() + 1) / 2) / rows.sum()
+    return float(np.corrcoef(ranks)[0, 1]) if ranks.any(axis=1).all() else np.nan
 
 
 def _table(values: ArrayLike) -> np.ndarray:
