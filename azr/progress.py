@@ -33,14 +33,13 @@ class Progress:
         cell = server and type(self.stream).__module__.startswith("ipykernel")
         self.terminal = self.stream.isatty() or cell
         self.began = time.monotonic()
-        self.last, self.done = -1e9, start
+        self.last = -1e9
 
     def update(self, done: int, note: str = "") -> None:
         """Report ``done`` units; prints at most every second on a terminal or in a cell that is looked at.
 
         Elsewhere every fifteen, and later every tenth of the time so far: tens of lines, not hundreds.
         """
-        self.done = done
         now = time.monotonic()
         spent, own = now - self.began, done - self.start
         if now - self.last < (1 if self.terminal else max(15, spent / 10)) and done < self.total:

@@ -30,9 +30,8 @@ from azr.models.memory import costs
 from azr.runs import PACKAGE, read_lines
 from azr.training.run import train
 
-TINY = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4}
 SHAPES = {
-    "tiny": TINY,
+    "tiny": {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4},
     "0.5B": {"hidden_size": 896, "intermediate_size": 4864, "num_hidden_layers": 24, "num_attention_heads": 14},
     "3B": {"hidden_size": 2048, "intermediate_size": 11008, "num_hidden_layers": 36, "num_attention_heads": 16},
 }
@@ -92,7 +91,7 @@ def peak() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def measured(profile: Profile, steps: int) -> None:
+def measured(profile: Profile) -> None:
     """Train some steps and print what they took."""
     with tempfile.TemporaryDirectory() as folder:
         run = train(
@@ -103,7 +102,7 @@ def measured(profile: Profile, steps: int) -> None:
             seconds = row["seconds"]
             rate = sampled / (seconds["propose"] + seconds["solve"])
             phases = ", ".join(f"{name} {value:.1f} s" for name, value in seconds.items())
-            print(f"step {row['step']} of {steps}: {phases}; {sampled} tokens sampled, {rate:.0f} a second")
+            print(f"step {row['step']} of {profile.steps}: {phases}; {sampled} tokens sampled, {rate:.0f} a second")
 
 
 def main() -> None:
@@ -122,7 +121,7 @@ def main() -> None:
         changes = {"model.name": folder, "train.steps": args.steps, "rollout.rollouts": 2, **own}
         profile = override(load_profile(args.profile), changes)
         predicted = costs(Qwen2Config.from_pretrained(folder), profile).peak
-        measured(profile, args.steps)
+        measured(profile)
     print(f"memory: {peak() / 2**30:.2f} GiB at the peak, {predicted / 2**30:.2f} predicted")
 
 

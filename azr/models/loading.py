@@ -99,7 +99,7 @@ def weights_folder(name: str) -> Path:
 
 
 def checkpoint(name: str, base: str) -> Path | dict[str, torch.Tensor]:
-    """What ``update_sparsity`` reads of ``name``: its folder; of an adapter, ``base`` with it merged."""
+    """What ``update_sparsity`` reads of ``name``: its folder; of an adapter, ``base`` with it merged, in float32."""
     folder = weights_folder(name)
     return load_model(base, adapter=folder)[0].state_dict() if (folder / ADAPTER).exists() else folder
 
