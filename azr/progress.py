@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from typing import Self, TextIO
+from typing import TextIO
 
 AHEAD = "a step takes at most about"
 """In the line by which a run says, before its first step, how long it takes."""
@@ -54,9 +54,3 @@ class Progress:
         """End the line."""
         if self.terminal:
             print(file=self.stream, flush=True)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()

@@ -1,6 +1,7 @@
 """The line of progress: sparse in a log, rewritten on a terminal, with an honest estimate."""
 
 import io
+from contextlib import closing
 
 import pytest
 from ipykernel.iostream import OutStream
@@ -27,7 +28,7 @@ def test_durations_as_people_say_them(seconds, said):
 
 def test_a_log_gets_the_first_the_last_and_one_line_every_fifteen_seconds(clock):
     stream = io.StringIO()
-    with Progress("base", 100, stream=stream) as progress:
+    with closing(Progress("base", 100, stream=stream)) as progress:
         for done in range(1, 101):
             clock[0] += 1
             progress.update(done, f"loss {done}")
@@ -39,7 +40,7 @@ def test_a_log_gets_the_first_the_last_and_one_line_every_fifteen_seconds(clock)
 
 def test_a_log_of_a_day_has_tens_of_lines(clock):
     stream = io.StringIO()
-    with Progress("study", 86_400, stream=stream) as progress:
+    with closing(Progress("study", 86_400, stream=stream)) as progress:
         for done in range(1, 86_401):
             clock[0] += 1
             progress.update(done)
@@ -73,7 +74,7 @@ def test_a_terminal_sees_one_line_rewritten(clock):
             return True
 
     stream = Terminal()
-    with Progress("base", 4, stream=stream) as progress:
+    with closing(Progress("base", 4, stream=stream)) as progress:
         for done in range(1, 5):
             clock[0] += 2
             progress.update(done)

@@ -181,7 +181,8 @@ def _rows_of(claim: Claim, tables: Tables, placebo: Tables) -> list[dict[str, An
     words = {"p": claim.p_value(intervals, sides), "verdict": verdict, "note": note}
     for row, (own, seeds, problems), side, base in zip(rows, found, sides, of_base, strict=True):
         numbers = (own.estimate, own.low, own.high, *side, base.estimate, base.low, base.high)
-        row |= dict(zip(NUMBERS, numbers, strict=True)) | {"seeds": seeds, "problems": problems} | words
+        exact = (round(number, 12) + 0.0 for number in numbers)  # 0 is 0 on every machine, and never -0
+        row |= dict(zip(NUMBERS, exact, strict=True)) | {"seeds": seeds, "problems": problems} | words
     return rows
 
 

@@ -120,7 +120,7 @@ def run_jobs(jobs: Sequence[Subject], side_by_side: int, work: Callable[[Subject
     logs = jobs[0].run.folder.parent.parent / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     waiting, running, told, total = list(jobs), {}, set(), sum(map(responses, jobs))
-    with in_a_sentence(), alone(logs), Progress(f"{len(jobs)} runs, responses", total) as progress:
+    with in_a_sentence(), alone(logs), contextlib.closing(Progress(f"{len(jobs)} runs, responses", total)) as progress:
         print("Loading libraries ...", flush=True)
         try:
             while waiting or running:

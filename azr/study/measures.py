@@ -11,6 +11,7 @@ base's. Step 0 of every run is the base, and is measured there alone. Left out: 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +40,7 @@ def count(subject: Subject, name: str, limit: int, samples: int, step: int, data
     decoding = Decoding(longest, evaluation.temperature, evaluation.top_p, rollout.chunk)
     problem_set = load_problems(name, limit, data)
     what = Progress(f"{name} after step {step}", len(problem_set.problems))
-    with problem_set.open_executor(1) as executor, what as progress:
+    with problem_set.open_executor(1) as executor, closing(what) as progress:
         asked = (*subject.model(step), executor, problem_set, samples, decoding, subject.sampling_seed)
         notes = _notes(subject, name, step)
         return evaluate(*asked, progress=lambda done, _: progress.update(done), partial=notes)

@@ -96,6 +96,8 @@ def run_notebooks(
                     raise
 
         with ThreadPoolExecutor(side_by_side) as pool:
+            if only is None:  # with it notebooks may still train
+                pool.submit(lambda: study.found)  # README and the page wait for it, and a core would idle
             list(pool.map(run_one, chosen if side_by_side == 1 else chosen[::-1]))  # the last trains runs of its own
     if figures == ROOT / "figures" and only is None:
         from azr.study.readme import write_readme

@@ -31,8 +31,8 @@ from azr.study.readme import claims_block
 
 HIDDEN = {"parameters", "injected-parameters", "papermill-error-cell-tag"}
 """Tags of cells that are left out: the page says itself of which profile it is."""
-FOLDED = """{%- extends 'basic/index.html.j2' -%}
-{%- block input_group -%}<details><summary>code</summary>{{ super() }}</details>{%- endblock -%}"""
+FOLDED = """{%- extends 'basic/index.html.j2' -%}{%- block input_group -%}<details><summary>code</summary>
+{{ cell.source | highlight_code(metadata=cell.metadata) }}</details>{%- endblock -%}"""
 PAGE = Template(Path(__file__).with_name("report.html.j2").read_text(encoding="utf-8"))
 
 

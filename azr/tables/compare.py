@@ -215,6 +215,8 @@ def _tables(scores: pd.DataFrame, by: Sequence[str]) -> Iterator[tuple[dict[str,
     keys = _keys(scores, by)
     scores = scores if "problem" in scores else scores.assign(problem=_NO_PROBLEM)
     wide = scores.pivot(index=[*keys, "seed"], columns="problem", values="value")
-    tables = dict(list(wide.groupby(keys)))
+    rows, seeds, values = wide.groupby(keys).indices, wide.index.get_level_values("seed"), wide.to_numpy(float)
     for key in scores[keys].drop_duplicates().itertuples(index=False, name=None):
-        yield dict(zip(keys, key, strict=True)), tables[key].droplevel(keys).dropna(axis=1, how="all")
+        own = values[rows[key]]
+        there = pd.notna(own).any(axis=0)
+        yield dict(zip(keys, key, strict=True)), pd.DataFrame(own[:, there], seeds[rows[key]], wide.columns[there])
