@@ -104,12 +104,12 @@ class Study:
 
     def frames_of(self, figure: str) -> Frames:
         """What a figure is drawn from: this study's frames, or the reference's while none of its arms is here."""
-        from azr.figures.catalogue import FIGURES
+        from azr.figures.catalogue import FIGURES, arm_of
 
         arms = set(FIGURES[figure].methods or ["selfplay"])
-        there = [self.frames[name]["method"].unique() for name in FIGURES[figure].needs if name in self.frames]
-        own = set().union(*there) & (arms - {BASE} or arms)
-        return self.frames if own or self.reference is None else self.reference
+        needs = [name for name in FIGURES[figure].needs if name in self.frames] or ["test"]  # claims are of all frames
+        there = {arm_of(method) for name in needs for method in self.frames[name]["method"].unique()}
+        return self.frames if there & (arms - {BASE} or arms) or self.reference is None else self.reference
 
     @cached_property
     def claims(self) -> pd.DataFrame:
