@@ -33,13 +33,15 @@ def train(
     *,
     settings: Mapping[str, Any] | None = None,
     proposer_reward: Callable[[np.ndarray], np.ndarray] | None = None,
+    watch: Callable[[Run], object] | None = None,
     folder: Path | None = None,
 ) -> Run:
     """Train an arm and return its run; a finished run is returned as it is, a killed one continues.
 
     ``settings`` changes the profile by dotted name, as ``{"train.steps": 24}``; ``proposer_reward`` is a function from
     solve rates in [0, 1], an array, to rewards. Either gives the run a folder of its own, unless ``folder`` names one.
-    Raises UserError for what the arm, the profile or the settings cannot be.
+    ``watch`` is called with the run after each step: a live plot (notebook 11). Raises UserError for what the arm, the
+    profile or the settings cannot be.
     """
     from azr.arms import arm_profile
     from azr.cli import custom_name
@@ -52,7 +54,7 @@ def train(
     if proposer_reward:
         changes["proposer_reward"] = getattr(proposer_reward, "__name__", "own")
     place = folder or run_folder(RUNS, profile, chosen.model.name, custom_name(arm, changes), seed)
-    return train_run(arm, chosen, seed, place, proposer_reward=proposer_reward)
+    return train_run(arm, chosen, seed, place, proposer_reward=proposer_reward, watch=watch)
 
 
 def evaluate(

@@ -32,7 +32,7 @@ class Progress:
         server = {"JPY_SESSION_NAME", "AZR_FIGURES"} & set(os.environ) == {"JPY_SESSION_NAME"}  # and not the runner's
         cell = server and type(self.stream).__module__.startswith("ipykernel")
         self.terminal = self.stream.isatty() or cell
-        self.began = time.monotonic()
+        self.began, self.unended = time.monotonic(), False
         self.last = -1e9
 
     def update(self, done: int, note: str = "") -> None:
@@ -47,10 +47,11 @@ class Progress:
         self.last = now
         left = f", about {duration(spent / own * (self.total - done))} left" if own > 0 else ""
         text = f"{self.what}: {done}/{self.total}, {duration(spent)}{left} {note}".rstrip()
-        before, after = ("\r\033[K", "") if self.terminal else ("", "\n")
-        print(f"{before}{text}", end=after, file=self.stream, flush=True)
+        self.unended = self.terminal and done < self.total
+        start, end = "\r\033[K" * self.terminal, "\n" * (not self.unended)
+        print(f"{start}{text}", end=end, file=self.stream, flush=True)
 
     def close(self) -> None:
-        """End the line."""
-        if self.terminal:
+        """End the line, where the work has not come to its end."""
+        if self.unended:
             print(file=self.stream, flush=True)

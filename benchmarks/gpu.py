@@ -94,9 +94,7 @@ def peak() -> int:
 def measured(profile: Profile) -> None:
     """Train some steps and print what they took."""
     with tempfile.TemporaryDirectory() as folder:
-        run = train(
-            "selfplay", profile, 0, Path(folder) / "run", [PACKAGE / "problems" / "seeds.jsonl"], progress=False
-        )
+        run = train("selfplay", profile, 0, Path(folder) / "run", [PACKAGE / "problems" / "seeds.jsonl"])
         for row in read_lines(run.folder / "log.jsonl"):
             sampled = sum(row["tokens"][name] for name in ("proposed", "estimated", "solved"))
             seconds = row["seconds"]

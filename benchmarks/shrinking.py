@@ -55,7 +55,7 @@ def work(job: Job) -> Job:
     from azr.training.run import train
 
     subject = subject_of(job)
-    train("selfplay", subject.profile, subject.seed, subject.run.folder, progress=False)
+    train("selfplay", subject.profile, subject.seed, subject.run.folder)
     for name in MEASURED:
         if not subject.is_measured(name):
             frame = MEASURES[name](subject, subject.last)

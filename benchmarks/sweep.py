@@ -55,7 +55,7 @@ def work(job: tuple[str, float, str, int, int]) -> tuple:
     arm, rate, schedule, seed, steps = job
     changes = {"train.learning_rate": rate, "train.steps": steps} | SCHEDULES[schedule]
     profile = arm_profile(arm, override(load_profile("reference"), changes))
-    run: Run = train(arm, profile, seed, folder_of(*job), progress=False)
+    run: Run = train(arm, profile, seed, folder_of(*job))
     counts(run.folder, run.folder / "tuning.csv")
     return job
 

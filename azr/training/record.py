@@ -35,6 +35,7 @@ TRL = {
 """Quantity of the group ``solver`` -> what TRL calls it."""
 Compose = Callable[[int, Mapping[str, float]], tuple[dict[str, Any], list[dict[str, Any]]]]
 """A step and its trainer's logs -> its record, and the lines of its proposals."""
+Watch = Callable[[Run], object]
 
 
 def record_of_rows(
@@ -74,15 +75,15 @@ def record_of_logs(step: int, logs: Mapping[str, float]) -> tuple[dict[str, Any]
 
 
 class RecordCallback(TrainerCallback):
-    """Writes the log of a run, shows its progress, and keeps the adapter after the steps in ``kept``."""
+    """Writes a run's log, shows its progress and calls ``watch``; keeps the adapter after the steps in ``kept``."""
 
-    def __init__(self, run: Run, compose: Compose, kept: Sequence[int], shown: bool) -> None:
-        self.run, self.compose, self.kept, self.shown = run, compose, kept, shown
+    def __init__(self, run: Run, compose: Compose, kept: Sequence[int], watch: Watch | None) -> None:
+        self.run, self.compose, self.kept, self.watch = run, compose, kept, watch
         self.progress: Progress | None = None
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Start the line of progress."""
-        if self.shown and state.is_world_process_zero:
+        if state.is_world_process_zero:
             self.progress = Progress(self.run.folder.name, args.max_steps, state.global_step)
 
     def on_step_begin(self, *_: Any, **__: Any) -> None:
@@ -113,8 +114,5 @@ class RecordCallback(TrainerCallback):
             rewards = [g["reward"] for name, g in record["groups"].items() if "solver" in name and "reward" in g]
             note = f"solver reward {np.mean(rewards):+.2f}" if rewards else f"loss {record['loss']:.3f}"
             self.progress.update(state.global_step, note)
-
-    def on_train_end(self, *_: Any, **__: Any) -> None:
-        """End the line of progress."""
-        if self.progress:
-            self.progress.close()
+        if self.watch:
+            self.watch(self.run)

@@ -44,7 +44,7 @@ from azr.selfplay import IDENTITY, TYPES, SelfPlay
 from azr.training.baselines import FixedProblems, rlvr_trainer, sft_trainer
 from azr.training.policy import Policy
 from azr.training.ranks import MainExecutor, join
-from azr.training.record import RecordCallback, record_of_logs
+from azr.training.record import RecordCallback, Watch, record_of_logs
 from azr.training.seeds import read_seeds, shared_seeds
 from azr.training.settings import micro_batches, shared_settings
 from azr.training.trainer import SelfPlayTrainer
@@ -58,14 +58,14 @@ def train(
     folder: Path,
     seed_files: Sequence[Path] = (),
     proposer_reward: ProposerReward | None = None,
-    progress: bool = True,
+    watch: Watch | None = None,
 ) -> Run:
     """Train ``arm`` with its profile (``azr.arms.arm_profile``) and return the run in ``folder``.
 
     Self-play starts from ``seed_files`` (AZR's format) if there are any, else from the identity function;
-    ``proposer_reward`` takes the place of the profile's. A run whose inputs have changed is kept beside the new one
-    under another name. Under ``accelerate launch`` every process calls this with the same arguments. Raises UserError
-    for what cannot be trained, before anything is made or moved.
+    ``proposer_reward`` takes the place of the profile's; ``watch`` is called with the run after each step. A run whose
+    inputs have changed is kept beside the new one under another name. Under ``accelerate launch`` every process calls
+    this with the same arguments. Raises UserError for what cannot be trained, before anything is made or moved.
     """
     run, ranks = Run(folder), join()
     if arm_named(arm).method == "selfplay":
@@ -84,7 +84,7 @@ def train(
     works = ranks.is_main_process or method == "rlvr"
     held = alone(folder) if ranks.is_main_process else nullcontext()
     with held, open_executor(min(2, os.cpu_count() or 1)) if works else nullcontext() as executor:
-        trainer = _trainer(run, method, profile, seed, MainExecutor(executor), problem_set, proposer_reward, progress)
+        trainer = _trainer(run, method, profile, seed, MainExecutor(executor), problem_set, proposer_reward, watch)
         checkpoint = last_checkpoint(folder / "checkpoints")
         step = int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0
         if ranks.is_main_process:
@@ -163,7 +163,7 @@ def _trainer(
     executor: MainExecutor,
     problem_set: ProblemSet | None,
     proposer_reward: ProposerReward | None,
-    progress: bool,
+    watch: Watch | None,
 ) -> Trainer:
     os.environ["TRL_EXPERIMENTAL_SILENCE"] = "1"  # we know that rollout_func is experimental
     warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
@@ -189,7 +189,7 @@ def _trainer(
         compose = trainer.compose
     trainer.remove_callback(PrinterCallback)  # the log has it all
     kept = () if profile.model.full else set(profile.kept_steps) - {0, profile.steps}
-    for callback in (*callbacks, RecordCallback(run, compose, kept, progress)):
+    for callback in (*callbacks, RecordCallback(run, compose, kept, watch)):
         trainer.add_callback(callback)
     return trainer
 

@@ -170,7 +170,6 @@ def build(size: str, folder: Path, steps: int | None = None, recipe: BaseRecipe 
             schedule.step()
             optimizer.zero_grad()
         progress.update(step + 1, f"loss {loss.item():.3f}")
-    progress.close()
     model.half().save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     record = {"size": size, "recipe": asdict(recipe), "versions": versions(), "final_loss": loss.item()}

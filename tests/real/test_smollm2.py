@@ -113,7 +113,7 @@ def tuned(tmp_path_factory):
     settings |= {"rollout.batch": 2, "train.group": 4}
     profile = choose_profile(None, "smollm2", settings)
     assert (profile.name, profile.model.prompt_style) == ("real", "plain")
-    return train("sft", arm_profile("sft", profile), 0, tmp_path_factory.mktemp("run"), progress=False)
+    return train("sft", arm_profile("sft", profile), 0, tmp_path_factory.mktemp("run"))
 
 
 def test_the_loss_of_worked_answers_falls(tuned):

@@ -40,7 +40,7 @@ def run(request, tmp_path_factory):
     model, folder = save_hub_model(request.param, place / "model"), place / "run"
     write_seeds(folder)
     profile = override(load_profile("gpu"), SMALL | {"model.name": str(model)})
-    train("selfplay", arm_profile("selfplay", profile), 0, folder, progress=False)
+    train("selfplay", arm_profile("selfplay", profile), 0, folder)
     return model, folder
 
 

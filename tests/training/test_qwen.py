@@ -65,7 +65,7 @@ def test_every_method_takes_its_first_step(model, tmp_path, profile, arm, capsys
     if arm == "selfplay":
         write_seeds(tmp_path / "run")
     chosen = arm_profile(arm, override(load_profile(profile), changes))
-    train(arm, chosen, 0, tmp_path / "run", progress=False)
+    train(arm, chosen, 0, tmp_path / "run")
     assert [row["step"] for row in read_lines(tmp_path / "run" / "log.jsonl")] == [1]
     assert (tmp_path / "run" / "adapter" / "adapter_model.safetensors").exists()
     assert "a step takes at most about" in capsys.readouterr().out

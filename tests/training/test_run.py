@@ -32,7 +32,7 @@ def _lenient(monkeypatch):
 def train_in(folder: Path, profile, seed: int = 0, arm: str = "selfplay", **options) -> Path:
     if not (folder / "seeds.jsonl").exists():
         write_seeds(folder)
-    return train(arm, arm_profile(arm, profile), seed, folder, progress=False, **options).folder
+    return train(arm, arm_profile(arm, profile), seed, folder, **options).folder
 
 
 def results(folder: Path) -> tuple:
@@ -61,6 +61,16 @@ def finished(model_folder, tmp_path_factory):
 def baseline(request, model_folder, tmp_path_factory):
     """A finished run of each other method."""
     return request.param, finished_run(request.param, model_folder, tmp_path_factory.mktemp("runs"))
+
+
+def test_who_watches_is_called_after_each_step_with_all_that_the_step_wrote(model_folder, tmp_path):
+    seen = []
+
+    def watch(run: Run) -> None:
+        seen.append((int(run.log["step"].max()), int(run.proposals["step"].max())))
+
+    train_in(tmp_path / "selfplay-seed0", tiny_profile(model_folder, train__steps=3), watch=watch)
+    assert seen == [(1, 1), (2, 2), (3, 3)]
 
 
 def test_a_run_folder_holds_what_its_module_says(finished, model_folder):
@@ -291,7 +301,7 @@ def test_arms_with_the_same_model_and_seed_share_their_seeds(model_folder, tmp_p
     folders = [tmp_path / f"{arm}-seed0" for arm in ("selfplay", "frozen")]
     for folder in folders:
         arm, _, _ = folder.name.partition("-")
-        train(arm, arm_profile(arm, profile), 0, folder, progress=False)
+        train(arm, arm_profile(arm, profile), 0, folder)
     (shared,) = tmp_path.glob("seeds-*.jsonl")
     assert {(folder / "seeds.jsonl").read_text() for folder in folders} == {shared.read_text()}
 

@@ -27,7 +27,7 @@ def train_in(folder: Path, model: Path) -> None:
     make, sources = run.SelfPlay, []
     run.load_style, trainer.shared_settings = lambda *_: LenientStyle(), gradient_descent
     run.SelfPlay = lambda *args: sources.append(make(*args)) or sources[0]
-    run.train("selfplay", tiny_profile(model, **FULL), 0, folder, progress=False)
+    run.train("selfplay", tiny_profile(model, **FULL), 0, folder)
     run.SelfPlay, trainer.shared_settings = make, shared_settings
     state = run.join()
     file = folder.with_name(f"{folder.name}-{state.process_index}-of-{state.num_processes}.json")
