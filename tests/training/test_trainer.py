@@ -60,7 +60,7 @@ def trained(source, folder, changes=None, **profile_changes):
     if changes is None:
         trainer.args.set_optimizer("sgd", learning_rate=0.5)
     folder.mkdir(parents=True, exist_ok=True)
-    trainer.add_callback(RecordCallback(Run(folder), trainer.compose, (), shown=False))
+    trainer.add_callback(RecordCallback(Run(folder), trainer.compose, (), watch=None))
     trainer.train()
     return trainer
 
