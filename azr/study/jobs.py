@@ -18,8 +18,9 @@ import signal
 import sys
 import threading
 import types
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from multiprocessing.connection import wait
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +31,20 @@ from azr.progress import AHEAD, Progress
 from azr.runs import BUILT_IN, Run, alone, run_folder
 from azr.study.subject import Subject
 
-PRELOADED = ["azr.training.run", "azr.study.measures"]
+PRELOADED = [
+    "azr.training.run",
+    "azr.training.baselines",
+    "azr.study.measures",
+    "azr.study.claims",
+    "ipykernel.kernelapp",
+]
 """What the server imports before it forks."""
 RATES, START = {"nano": 300.0, "micro": 150.0}, 10.0
 """For the first estimate: responses a second that one core samples in training; seconds in which a job begins."""
 TRAINED, MEASURED = {"sft": 6, "rlvr": 6}, 0.75
 """What a row of an update takes by TRL's trainers, by ours half of that, and a measured response, in sampled ones."""
+
+_STARTING = threading.Lock()
 
 
 class JobError(FailedError):
@@ -115,8 +124,6 @@ def run_jobs(jobs: Sequence[Subject], side_by_side: int, work: Callable[[Subject
     """
     if not jobs:
         return
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(PRELOADED)
     logs = jobs[0].run.folder.parent.parent / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     waiting, running, told, total = list(jobs), {}, set(), sum(map(responses, jobs))
@@ -127,10 +134,7 @@ def run_jobs(jobs: Sequence[Subject], side_by_side: int, work: Callable[[Subject
                 while waiting and len(running) < side_by_side:
                     job = waiting.pop(0)
                     log = logs / f"{str(job).replace(' ', '-')}.txt"
-                    process = context.Process(target=_child, args=(work, job, log))
-                    with _fresh_start(job.profile.threads):
-                        process.start()
-                    running[process] = job, log
+                    running[start(work, job, log, job.profile.threads)] = job, log
                 wait([process.sentinel for process in running], timeout=1)
                 for process in [process for process in running if process.exitcode is not None]:
                     job, log = running.pop(process)
@@ -156,24 +160,31 @@ def run_jobs(jobs: Sequence[Subject], side_by_side: int, work: Callable[[Subject
                 process.kill()
 
 
-@contextlib.contextmanager
-def _fresh_start(threads: int) -> Iterator[None]:
-    """Start processes that do not run the caller's script again, whether it guards its main part or not, and whose
-    libraries find the number of threads when the server loads them.
+def start(work: Callable[[Any], Any], subject: Any, log: Path, threads: int) -> BaseProcess:
+    """Do ``work(subject)`` in a process forked from the server, its output in ``log``; the server is started if needed.
+
+    The server's libraries find the number of ``threads`` when it loads them. The process does not run the caller's
+    script again, whether that guards its main part or not.
     """
-    main, before = sys.modules["__main__"], dict(os.environ)
-    sys.modules["__main__"] = types.ModuleType("__main__")
-    os.environ |= {"OMP_NUM_THREADS": str(threads), "TOKENIZERS_PARALLELISM": "false"}
-    try:
-        yield
-    finally:
-        sys.modules["__main__"] = main
-        os.environ.clear()
-        os.environ.update(before)
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
+    process = context.Process(target=_child, args=(work, subject, log))
+    wanted = {"OMP_NUM_THREADS": str(threads), "TOKENIZERS_PARALLELISM": "false"}
+    with _STARTING:
+        main, before = sys.modules["__main__"], {name: os.environ.get(name) for name in wanted}
+        sys.modules["__main__"] = types.ModuleType("__main__")
+        os.environ |= wanted
+        try:
+            process.start()
+        finally:
+            sys.modules["__main__"] = main
+            for name, value in before.items():
+                os.environ.pop(name) if value is None else os.environ.update({name: value})
+    return process
 
 
-def _child(work: Callable[[Subject], Any], job: Subject, log: Path) -> None:
-    """In the job's process: its output to the log, and no longer than its parent lives."""
+def _child(work: Callable[[Any], Any], subject: Any, log: Path) -> None:
+    """In the process: its output to the log, and no longer than its parent lives."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # and what the job has opened is closed
     parent = multiprocessing.parent_process()
@@ -183,7 +194,7 @@ def _child(work: Callable[[Subject], Any], job: Subject, log: Path) -> None:
         os.dup2(output.fileno(), stream)
     sys.stdout = sys.stderr = output
     try:
-        work(job)
+        work(subject)
     except UserError as error:
         print(error)
         sys.exit(1)

@@ -90,7 +90,7 @@ def run_notebooks(
         def run_one(path: Path) -> None:
             if not failed:  # after the first that fails none begins
                 try:
-                    execute(path, folder / "notebooks" / path.name, known, echoed=side_by_side == 1)
+                    execute(path, folder / "notebooks" / path.name, known, study.profile.threads, side_by_side == 1)
                 except BaseException:
                     failed.append(path)
                     raise
@@ -157,19 +157,24 @@ def redraw(reference: Frames, folder: Path = ROOT / "figures") -> None:
     print(f"The reference study's figures, drawn from its measurements: {folder}.", flush=True)
 
 
-def execute(path: Path, copy: Path, known: Mapping[str, object], echoed: bool = True) -> None:
+def execute(path: Path, copy: Path, known: Mapping[str, object], threads: int = 1, echoed: bool = True) -> None:
     """Run one notebook with those of the ``known`` parameters that it has, and say so. Raises NotebookError."""
     import papermill
 
+    from azr.study.kernels import kernel
+
     began = time.monotonic()
-    copy.parent.mkdir(parents=True, exist_ok=True)
+    log = copy.parent.with_name("logs") / f"{copy.stem}.txt"
+    for file in (copy, log):
+        file.parent.mkdir(parents=True, exist_ok=True)
     has = papermill.inspect_notebook(path)
     parameters = {name: value for name, value in known.items() if name in has and value is not None}
     options = {"kernel_name": "python3", "language": "python", "progress_bar": False, "cwd": ROOT}
     quiet = ["--IPKernelApp.log_level=50"]  # the kernel's own remarks; errors of cells come anyhow
+    options |= {"extra_arguments": quiet, "stdout_file": sys.stdout if echoed else None}
     try:
-        output = sys.stdout if echoed else None
-        papermill.execute_notebook(path, copy, parameters, stdout_file=output, extra_arguments=quiet, **options)
+        with kernel(log, threads) as manager:
+            papermill.execute_notebook(path, copy, parameters, km=manager, **options)
     except papermill.exceptions.PapermillExecutionError as error:
         first = error.source.strip().partition("\n")[0]
         problem = f"{error.ename}: {error.evalue}".strip()

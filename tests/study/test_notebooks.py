@@ -1,6 +1,7 @@
 """Notebooks run without a browser, and as one page."""
 
 import base64
+import os
 import re
 import tempfile
 import time
@@ -18,7 +19,7 @@ from azr.errors import UserError
 from azr.runs import ROOT
 from azr.study import Study, notebooks, open_study
 from azr.study.claims import CLAIMS, claims_table
-from azr.study.notebooks import NotebookError, choose, keep_outputs, left_out, run_notebooks, shown
+from azr.study.notebooks import NotebookError, choose, execute, keep_outputs, left_out, run_notebooks, shown
 from azr.study.report import write_report
 
 KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
@@ -63,6 +64,23 @@ def test_notebooks_run_with_the_parameters_they_have_up_to_the_first_that_fails(
     assert sorted(path.name for path in (runs / "laptop" / "notebooks").iterdir()) == ["00_good.ipynb", "01_bad.ipynb"]
 
 
+def test_a_kernel_begins_with_the_libraries_and_ends_with_its_notebook(tmp_path):
+    path = tmp_path / "nb" / "00_one.ipynb"
+    write(
+        path, new_code_cell("import os, sys\nprint(os.getpid(), {'torch', 'pandas'} <= set(sys.modules), os.getcwd())")
+    )
+    execute(path, tmp_path / "own" / "notebooks" / path.name, {}, echoed=False)
+    copy = nbformat.read(tmp_path / "own" / "notebooks" / path.name, 4)
+    pid, loaded, folder = copy.cells[0].outputs[0].text.split()
+    assert loaded == "True"
+    assert Path(folder) == ROOT
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid), 0)
+    write(path, new_code_cell("import os\nos._exit(3)"))
+    with pytest.raises(NotebookError, match=r"00_one failed: Kernel died"):
+        execute(path, tmp_path / "own" / "notebooks" / path.name, {}, echoed=False)
+
+
 def test_a_study_without_self_play_or_training_leaves_out_the_notebooks_that_need_it(tmp_path, monkeypatch):
     paths = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
     assert left_out(paths, open_study("smoke", runs=tmp_path)) == []
@@ -93,7 +111,7 @@ def test_outputs_are_kept_with_the_notebook_once_and_without_paths(tmp_path):
 
 def test_afterwards_it_writes_the_page_and_fresh_moves_runs_away(tmp_path, monkeypatch):
     write(tmp_path / "nb" / "00_one.ipynb", new_markdown_cell("# One"))
-    monkeypatch.setattr(notebooks, "execute", lambda path, copy, known, echoed: write(copy, new_markdown_cell("# One")))
+    monkeypatch.setattr(notebooks, "execute", lambda path, copy, *_: write(copy, new_markdown_cell("# One")))
     for _ in range(2):
         run_notebooks("smoke", "0", fresh=True, notebooks=tmp_path / "nb", runs=tmp_path / "runs")
     assert (tmp_path / "runs" / "smoke" / "report.html").exists()
