@@ -45,9 +45,9 @@ def test_every_notebook_names_the_kernel_that_is_always_there():
 
 
 @pytest.fixture(autouse=True)
-def own_environment(monkeypatch):
-    names = ("AZR_FIGURES", "IPYTHONDIR", "JUPYTER_RUNTIME_DIR", "MPLBACKEND", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
-    for name in names:
+def own_environment(tmp_path, monkeypatch):
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    for name in ("AZR_FIGURES", "JUPYTER_RUNTIME_DIR", "MPLBACKEND", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         monkeypatch.setenv(name, "")
 
 
