@@ -92,7 +92,7 @@ def crossed_interval(values: ArrayLike) -> Interval:
     estimate +- t(df) sqrt(V) with Satterthwaite's df = V^2 / (V_seed^2 / (S-1) + V_problem^2 / (M-1)), held between
     S - 1 and S + M - 2: near S - 1 where seeds decide, large where problems do. It is never narrower than the
     t-interval over the seed means alone. In simulations with normal components a 95 % interval covers 0.94 to 0.99 for
-    2 to 10 seeds.
+    2 to 10 seeds; far beyond it p is smaller than the seeds alone would give, so say of a p below 0.001 no more.
 
     >>> crossed_interval([[1.0, 0.0], [1.0, 1.0]]).estimate
     0.75
@@ -192,6 +192,8 @@ def holm(p_values: ArrayLike) -> np.ndarray:
 
 def minimum_detectable_difference(se: float, df: float = np.inf) -> float:
     """The true difference that a two-sided test at 5 % finds with a power of 0.8: (t_0.975 + t_0.8) * se.
+
+    With very few seeds that is a little too small: the power is 0.77 for df = 2, 0.79 for df = 4.
 
     Args:
         se: standard error of the difference, from a pilot or another arm.

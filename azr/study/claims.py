@@ -26,7 +26,7 @@ from azr.arms import label_of
 from azr.metrics import Interval, holm
 from azr.study.collect import Frames
 from azr.tables import LEAST_SEEDS, accuracy, curriculum, entropy, passk, rewards, sparsity
-from azr.tables.compare import ALL, BASE, at_end, differences, means
+from azr.tables.compare import ALL, BASE, at_end, changes, differences, means, score, with_all
 
 SUPPORTED, CONTRADICTED, UNDECIDED = "supported", "contradicted", "undecided"
 NOT_INFORMATIVE, NOT_TESTED = "not informative", "not tested"
@@ -138,7 +138,8 @@ def claims_table(
 
     Returns:
         model, id, part, question, paper, statistic, rule, unit, confirmatory, estimate, low, high, side_low, side_high
-        (the claim's side), base, base_low, base_high (what the untrained base gets), seeds, problems, p (one-sided, of
+        (the claim's side), base, base_low, base_high (what the untrained base gets; NaN where two trained arms are
+        compared, since it is 0 then by construction), seeds, problems, p (one-sided, of
         all contrasts of a claim together), p_holm (over the confirmatory claims of the first model, NaN elsewhere),
         verdict ("" without ``verdicts``, and for what is only described), note.
     """
@@ -158,14 +159,15 @@ def _rows_of(claim: Claim, tables: Tables, placebo: Tables) -> list[dict[str, An
     """One row a contrast of a claim on one model."""
     about = {"id": claim.id, "question": claim.question, "paper": claim.paper, "confirmatory": claim.id.startswith("C")}
     units = ["share of the start" if one.share else SOURCES[one.source][1] for one in claim.contrasts]
+    rules = ["of opposite signs" if claim.opposite else one.rule for one in claim.contrasts]
     rows = [
-        about | {"part": one.part, "statistic": one.statistic, "rule": one.rule, "unit": unit}
-        for one, unit in zip(claim.contrasts, units, strict=True)
+        about | {"part": one.part, "statistic": one.statistic, "rule": rule, "unit": unit}
+        for one, rule, unit in zip(claim.contrasts, rules, units, strict=True)
     ]
     try:
         found = [find(contrast, tables) for contrast in claim.contrasts]
         sides = [contrast.ends(tables) for contrast in claim.contrasts]
-        of_base = [find(contrast, placebo)[0] for contrast in claim.contrasts]
+        bases = [find_of_base(contrast, tables, placebo) for contrast in claim.contrasts]
         differ = find(claim.differ, tables)[0] if claim.differ else None
     except NotMeasuredError as error:
         absent = dict.fromkeys((*NUMBERS, "p"), np.nan) | {"seeds": 0, "problems": 0, "verdict": NOT_TESTED}
@@ -175,12 +177,16 @@ def _rows_of(claim: Claim, tables: Tables, placebo: Tables) -> list[dict[str, An
     if verdict and min(seeds for _, seeds, _ in found) < LEAST_SEEDS:
         verdict, note = NOT_TESTED, f"fewer than {LEAST_SEEDS} training seeds"
     elif differ and differ.low <= 0 <= differ.high:
-        verdict, note = NOT_TESTED, f"the arms do not differ in: {claim.differ.statistic}"
-    elif claim.judge(of_base, sides) == SUPPORTED:
+        verdict, note = NOT_TESTED, f"the arms are not told apart in: {claim.differ.statistic}"
+    elif claim.judge(bases, sides) == SUPPORTED:
         verdict, note = NOT_INFORMATIVE, f"the untrained base satisfies the rule; else {verdict}"
     words = {"p": claim.p_value(intervals, sides), "verdict": verdict, "note": note}
-    for row, (own, seeds, problems), side, base in zip(rows, found, sides, of_base, strict=True):
-        numbers = (own.estimate, own.low, own.high, *side, base.estimate, base.low, base.high)
+    for row, contrast, (own, seeds, problems), side, base in zip(
+        rows, claim.contrasts, found, sides, bases, strict=True
+    ):
+        against_base = contrast.control in (BASE, "")  # of two arms in whose place the base stands, the mean is 0
+        of_base = (base.estimate, base.low, base.high) if against_base else (np.nan,) * 3
+        numbers = (own.estimate, own.low, own.high, *side, *of_base)
         exact = (round(number, 12) + 0.0 for number in numbers)  # 0 is 0 on every machine, and never -0
         row |= dict(zip(NUMBERS, exact, strict=True)) | {"seeds": seeds, "problems": problems} | words
     return rows
@@ -190,8 +196,13 @@ def _passed(test: pd.DataFrame) -> pd.DataFrame:
     """K is half the samples that both self-play and the base have after training: 128 of 256."""
     ends = at_end(test)
     main = ends[ends["method"].isin([SELFPLAY, BASE])]
-    large = accuracy.contrasts(main, [BASE], [f"pass@{passk.powers_to(main['n'].min() // 2)[-1]}"])
+    large = accuracy.contrasts(ends, [BASE, "rlvr"], [f"pass@{passk.powers_to(main['n'].min() // 2)[-1]}"])
     return pd.concat([accuracy.contrasts(ends, [BASE, "rlvr"]), large.assign(quantity="pass@K")], ignore_index=True)
+
+
+def _answers(test: pd.DataFrame) -> pd.DataFrame:
+    scores = with_all(score(at_end(test), "answer_entropy"))
+    return changes(scores, by=["group"]).assign(quantity="answers")
 
 
 def _trends(solved: pd.DataFrame) -> pd.DataFrame:
@@ -219,6 +230,7 @@ SOURCES: dict[str, tuple[str, str, Callable[[pd.DataFrame], pd.DataFrame]]] = {
     "sparsity": ("sparsity", "sparsity", lambda tensors: sparsity.contrasts(sparsity.runs(tensors))),
     "residual": ("sparsity", "sparsity", _residuals),
     "proposals": ("proposals", "share", lambda frame: differences(rewards.shapes(frame), SELFPLAY, ["quantity"])),
+    "answers": ("test", "nats an answer", _answers),
     "leash": ("test", "slope", passk.leash),
     "gap": ("test", "share", accuracy.gap_closed),
 }
@@ -262,12 +274,21 @@ def find(contrast: Contrast, tables: Tables) -> tuple[Interval, int, int]:
     return found, int(row["seeds"]), int(row["problems"])
 
 
+def find_of_base(contrast: Contrast, tables: Tables, placebo: Tables) -> Interval:
+    """What the untrained base gets: the contrast of ``placebo``.
+
+    The leash's has a row of its own in ``tables``, since its side before training is the base's other measurements.
+    """
+    in_place = contrast.source != "leash"
+    return find(contrast if in_place else replace(contrast, method=BASE), placebo if in_place else tables)[0]
+
+
 def with_base_in_place(frames: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     """The frames of a study in which nothing was trained: what a claim's statistic is then, the untrained base gets.
 
     In the place of each trained arm stands the base, measured with other sampling seeds than the control (arms that
     are compared with each other have them in another order); as its proposals, those of the arm with the base as
-    proposer; as self-play's update of all weights, none.
+    proposer; as updates of all weights, none.
     """
     placed = dict(frames)
     sources = dict.fromkeys(("test", "validation", "entropy"), BASE)
@@ -282,6 +303,6 @@ def with_base_in_place(frames: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataF
         placed[name] = pd.concat(parts, ignore_index=True)
     if len(placed.get("sparsity", ())):
         rows = frames["sparsity"]
-        untouched = rows["parameters"].where(rows["method"] == "selfplay-full")
+        untouched = rows["parameters"].where(rows["method"].str.endswith("-full"))
         placed["sparsity"] = rows.assign(**{key: untouched.fillna(rows[key]) for key in ("unchanged", "null")})
     return placed

@@ -18,6 +18,7 @@ from pydantic import TypeAdapter
 from azr.arms import BASE, label_of
 from azr.study import said
 from azr.study.claims import SUPPORTED, VERDICTS, Contrast, NotMeasuredError, Tables, find, tables_of
+from azr.tables.compare import ALL
 from azr.tables.curriculum import NULL
 
 _TOLD = yaml.safe_load(Path(__file__).with_name("readings.yaml").read_text(encoding="utf-8"))
@@ -52,8 +53,9 @@ def findings(frames: Mapping[str, pd.DataFrame], claims: pd.DataFrame) -> str:
     lines = []
     for model, rows in claims.groupby("model", sort=False):
         tables, placebo = tables_of(frames, model)
-        over = "{seeds} training seeds, {problems} test problems, 95 % intervals".format(**rows.iloc[0])
-        lines += [f"**{model}** ({over}):", ""]
+        seeds = rows.loc[rows["seeds"] > 0, "seeds"].astype(int)
+        over = " to ".join(map(str, sorted({seeds.min(), seeds.max()}))) if len(seeds) else "no"
+        lines += [f"**{model}** ({over} training seeds; 95 % intervals over seeds and problems):", ""]
         for topic, contrasts in FOUND.items():
             if words := [text for contrast in contrasts for text in _told(contrast, tables)]:
                 if contrasts[0].control == BASE:
@@ -76,4 +78,5 @@ def _told(contrast: Contrast, tables: Tables) -> list[str]:
         return []
     control = f" minus {label_of(contrast.control)}" if contrast.control not in (BASE, NULL) else ""
     doubt = " (not told from 0)" if found.low <= 0 <= found.high else ""
-    return [f"{label_of(contrast.method)}{control} {said(found)}{doubt}"]
+    group = f", {contrast.group}" if contrast.group != ALL else ""
+    return [f"{label_of(contrast.method)}{control}{group} {said(found)}{doubt}"]

@@ -31,7 +31,8 @@ def claims_block(claims: pd.DataFrame) -> str:
     """One row a confirmatory claim, one column a model: the verdict, the number, and the base's in its place."""
     claims = claims[claims["confirmatory"]]
     base = claims["base"].map(lambda number: f" (base {number:+.3f})" if number == number else "")
-    cells = claims.assign(number=[said(row) for _, row in claims.iterrows()] + base)
+    level = claims["rule"].map(lambda rule: " at 90 %" if "90%" in rule else "")
+    cells = claims.assign(number=[said(row) for _, row in claims.iterrows()] + level + base)
     words = {"verdict": "first", "number": lambda numbers: "; ".join(filter(None, numbers))}
     joined = cells.groupby(["model", "id"], sort=False).agg(words)
     table = claims.drop_duplicates("id")[["id", "paper"]].rename(columns={"id": "claim", "paper": "the paper says"})
@@ -46,7 +47,8 @@ def results_tables(claims: pd.DataFrame) -> list[tuple[str, str]]:
     of_base = claims[["base", "base_low", "base_high"]].set_axis(["estimate", "low", "high"], axis=1)
     numbers = {"number": claims, "base": of_base}
     shown = claims.assign(**{name: [said(row) for _, row in rows.iterrows()] for name, rows in numbers.items()})
-    shown = shown.assign(**{name: claims[name].map("{:.2g}".format).replace("nan", "") for name in ("p", "p_holm")})
+    small = {name: claims[name].map(lambda p: "< 0.001" if p < 0.001 else f"{p:.2g}") for name in ("p", "p_holm")}
+    shown = shown.assign(problems=claims["problems"].replace(0, ""), **small).replace("nan", "")
     columns = ["id", "statistic", "unit", "rule", *numbers, "seeds", "problems", "p", "p_holm", "verdict", "note"]
     return [(model, markdown(rows[columns])) for model, rows in shown.groupby("model", sort=False)]
 

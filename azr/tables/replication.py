@@ -30,8 +30,9 @@ def inside(own: Mapping[str, pd.DataFrame], reference: Mapping[str, pd.DataFrame
 
     Returns:
         model, method, step, quantity (pass@1 or greedy accuracy, nats a token), group (of problems, or the role),
-        change (mean over the own seeds), low, high, inside, seeds (the reference's), for what both measured. The
-        interval is a prediction: of s reference seeds with mean m and standard deviation d, a mean of r further seeds
+        change (mean over the own seeds), low, high, inside, seeds (the reference's other ones: with the same seed and
+        settings a run is the same, and tells nothing), for what both measured. The interval is a prediction: of s
+        reference seeds with mean m and standard deviation d, a mean of r further seeds, measured with as many samples,
         lies within m ± t d sqrt(1/s + 1/r) in 95 of 100 studies, t of s - 1 degrees of freedom.
     """
     mine, theirs = {}, {}
@@ -41,7 +42,8 @@ def inside(own: Mapping[str, pd.DataFrame], reference: Mapping[str, pd.DataFrame
         theirs |= _changes(of(reference[name].merge(own[name][keys].drop_duplicates())))
     rows = []
     for key in mine.keys() & theirs.keys():
-        one, many = mine[key], theirs[key]
+        one = mine[key]
+        many = theirs[key].drop(one.index, errors="ignore")
         if len(many) >= LEAST_SEEDS:
             spread = many.std(ddof=1) * np.sqrt(1 / len(many) + 1 / len(one))
             half = student.ppf(0.975, len(many) - 1) * spread
@@ -62,11 +64,11 @@ def _entropies(entropy: pd.DataFrame) -> pd.DataFrame:
     return scores[scores["group"].isin((SOLVER, PROPOSER))].assign(quantity="entropy")
 
 
-def _changes(scores: pd.DataFrame) -> dict[tuple, np.ndarray]:
+def _changes(scores: pd.DataFrame) -> dict[tuple, pd.Series]:
     """By model, method, step, quantity and group: what training changed, one value a seed."""
     found = pairs(scores, BASE, ["quantity", "group"])
     return {
-        tuple(at[name] for name in _KEYS): (own - control).mean(axis=1).to_numpy()
+        tuple(at[name] for name in _KEYS): (own - control).mean(axis=1)
         for at, own, control in found
         if at["method"] != BASE
     }
