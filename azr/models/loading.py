@@ -59,7 +59,8 @@ def load_model(
         name: a built-in size, ``smollm2``, a folder, a GGUF file, or a model of the hub, which is downloaded unless it
             was before.
         dtype: of the weights, by torch's name.
-        adapter: a PEFT folder, which is merged into the weights.
+        adapter: a PEFT folder. It is merged into float32 weights; beside others, which would keep only part of it, it
+            stays apart.
 
     Raises:
         UserError: there is no such model, it is gated, or the hub cannot be reached.
@@ -162,7 +163,7 @@ def _opening(name: str) -> Iterator[None]:
 
 
 def _adapted(model: PreTrainedModel, adapter: Path) -> PreTrainedModel:
-    """The model with an adapter merged into it."""
+    """The model with an adapter merged into it, or beside its weights where these would round most of it away."""
     if not (adapter / ADAPTER).exists():  # PEFT would look for it on the hub
         raise UserError(f"There is no adapter {adapter}: run the azr train command of its run again.")
     try:
@@ -170,6 +171,7 @@ def _adapted(model: PreTrainedModel, adapter: Path) -> PreTrainedModel:
 
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)  # PEFT asks
-            return PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
+            adapted = PeftModel.from_pretrained(model, str(adapter))
+            return adapted.merge_and_unload() if model.dtype == torch.float32 else adapted.get_base_model()
     except (*UNOPENED, RuntimeError) as error:
         raise UserError(f"The adapter {adapter} is not whole, or of another model: train it again.") from error

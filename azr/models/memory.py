@@ -86,7 +86,8 @@ def costs(config: PretrainedConfig, profile: Profile) -> Costs:
             "kv cache": chunk * cached,
             "reading": min(READ, chunk) * prompt * a_layer,
             "scores": chunk * text.vocab_size * FP32 * SAMPLE_LOGITS,
-            "merging": merged * size if chunk else 0,  # a copy of the weights that an adapter is merged into
+            # A copy of the weights that an adapter is merged into: float32 ones, or any for vLLM.
+            "merging": merged * size if size == FP32 or not chunk else 0,
         },
         "training": {
             "activations": train.micro_batch * kept,

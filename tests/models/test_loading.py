@@ -9,7 +9,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
-from peft import LoraConfig, get_peft_model
+from peft import LoraConfig, PeftModel, get_peft_model
+from transformers import PreTrainedModel
 
 from azr.errors import UserError
 from azr.models import loading
@@ -52,15 +53,31 @@ def test_the_models_own_sampling_defaults_are_left_behind_but_not_its_tokens(tmp
     assert tokenizer.pad_token == "</s>"
 
 
-def test_an_adapter_is_merged(folder, tmp_path):
-    adapted = get_peft_model(tiny_model(), LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM"))
+def save_adapter(model: PreTrainedModel, folder: Path, scale: float) -> PeftModel:
+    """The model with an adapter beside it."""
+    lora = LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM")
+    adapted = get_peft_model(model, lora)
     with torch.no_grad():
         for name, weight in adapted.named_parameters():
             if "lora_B" in name:
-                weight.normal_(std=0.1)
-    adapted.save_pretrained(tmp_path)
+                weight.normal_(std=scale)
+    adapted.save_pretrained(folder)
+    return adapted.eval()
+
+
+def test_changes_of_less_than_half_a_step_of_a_bfloat16_weight_count(folder, tmp_path):
+    ids, adapted = torch.arange(15)[None], save_adapter(load_model(str(folder), "bfloat16")[0], tmp_path, 1e-3)
+    model, _ = load_model(str(folder), "bfloat16", tmp_path)
+    assert model.dtype == torch.bfloat16
+    assert torch.equal(model(ids).logits, adapted(ids).logits)
+    assert not torch.equal(model(ids).logits, load_model(str(folder), "bfloat16")[0](ids).logits)
+    assert not torch.equal(model(ids).logits, adapted.merge_and_unload()(ids).logits)
+
+
+def test_an_adapter_is_merged(folder, tmp_path):
+    adapted = save_adapter(tiny_model(), tmp_path, 0.1)
     merged, _ = load_model(str(folder), adapter=tmp_path)
-    torch.testing.assert_close(merged(IDS).logits, adapted.eval()(IDS).logits, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(merged(IDS).logits, adapted(IDS).logits, atol=1e-5, rtol=1e-4)
     assert not any("lora" in name for name, _ in merged.named_parameters())
     (tmp_path / "adapter_model.safetensors").write_bytes(b"torn")
     with pytest.raises(UserError, match="not whole"):

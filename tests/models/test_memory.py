@@ -93,6 +93,8 @@ def test_the_parts_by_hand():
     assert parts["sampling"]["kv cache"] == BASE.rollout.chunk * TOKENS * 3 * 2 * (2 * 8) * FP32
     full = costs(config, override(BASE, {"model.full": True}))
     assert sum(full.parts["held"].values()) == 16 * found.parameters
+    assert parts["sampling"]["merging"] > 0
+    assert costs(config, override(BASE, {"model.dtype": "bfloat16"})).parts["sampling"]["merging"] == 0
     again = costs(config, override(BASE, {"train.gradient_checkpointing": True}))
     assert again.parts["training"]["activations"] < parts["training"]["activations"]
 

@@ -219,6 +219,23 @@ def test_a_merged_adapter_says_the_same_and_leaves_no_trace(adapted):
     assert all(torch.equal(weight, before[name]) for name, weight in model.state_dict().items())
 
 
+def test_in_bfloat16_sampling_sees_of_an_adapter_what_the_update_sees(tmp_path):
+    """Changes of less than half a step of a weight count, which merging would drop."""
+    profile, ids = tiny_profile(model__dtype="bfloat16"), torch.arange(4, 124).view(2, 60)
+    model = SelfPlayTrainer(tiny_model().bfloat16(), TOKENIZER, Fixed([]), profile, 0, tmp_path).model.eval()
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        for name, weight in model.named_parameters():
+            if "lora_B" in name:
+                weight.fill_(2e-4)
+        updated = model(ids).logits
+        with merged_adapter(model):
+            assert torch.equal(model(ids).logits, updated)
+        with model.disable_adapter():
+            assert not torch.equal(model(ids).logits, updated)
+        model.merge_adapter()
+        assert not torch.equal(model(ids).logits, updated)
+
+
 def test_the_policy_samples_with_its_adapter_and_the_base_without(adapted, tmp_path):
     prompts = ["find an input\n"] * 8
     policy, base = adapted.policy(prompts, (1, 0)), adapted.policy.of_base(prompts, (1, 0))
