@@ -13,6 +13,7 @@ maps (the trainer and ``accelerate`` place the model), and quantised weights.
 
 from __future__ import annotations
 
+import inspect
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -27,15 +28,19 @@ from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
+    DynamicCache,
+    DynamicLayer,
     GenerationConfig,
     GgufConfig,
     PretrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
+from transformers.cache_utils import DynamicSlidingWindowLayer
 from transformers.utils.logging import disable_progress_bar
 
 from azr.errors import UserError
+from azr.models.sampling import end_tokens
 from azr.runs import Run, file_digest, resolve
 
 ADAPTER = "adapter_config.json"
@@ -63,7 +68,8 @@ def load_model(
             stays apart.
 
     Raises:
-        UserError: there is no such model, it is gated, or the hub cannot be reached.
+        UserError: there is no such model, it is gated, the hub cannot be reached, or it keeps a state (Mamba, RWKV and
+            hybrids of them), with which it cannot be sampled here.
     """
     disable_progress_bar()
     path = _found(name)
@@ -72,9 +78,12 @@ def load_model(
         model = AutoModelForCausalLM.from_pretrained(path, dtype=getattr(torch, dtype))
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
-    own = model.generation_config  # keep its tokens; its sampling defaults would change what we say we sample
-    model.generation_config = GenerationConfig(
-        bos_token_id=own.bos_token_id, eos_token_id=own.eos_token_id, pad_token_id=tokenizer.pad_token_id
+    _check_state(model, name)
+    own, ends = model.generation_config, sorted(end_tokens(model, tokenizer))
+    model.generation_config = GenerationConfig(  # without its sampling defaults, which would change what we sample
+        bos_token_id=own.bos_token_id,
+        eos_token_id=ends if len(ends) > 1 else own.eos_token_id,  # TRL's trainers end a response at these
+        pad_token_id=tokenizer.pad_token_id,
     )
     return (model if adapter is None else _adapted(model, adapter)).eval(), tokenizer
 
@@ -160,6 +169,17 @@ def _opening(name: str) -> Iterator[None]:
         raise UserError(
             f"'{name}' is no causal language model with its tokenizer that transformers can open: take another."
         ) from error
+
+
+def _check_state(model: PreTrainedModel, name: str) -> None:
+    """Refuse a model that remembers what it has read by anything but the keys and values of attention."""
+    takes_cache = "past_key_values" in inspect.signature(model.forward).parameters
+    kinds = {type(layer) for layer in DynamicCache(config=model.config).layers}
+    if not takes_cache or not kinds <= {DynamicLayer, DynamicSlidingWindowLayer}:
+        raise UserError(
+            f"'{name}' has layers with a state of their own ({model.config.model_type}), which azr cannot sample: take "
+            "a model of attention alone, as Qwen2.5, Llama or Gemma."
+        )
 
 
 def _adapted(model: PreTrainedModel, adapter: Path) -> PreTrainedModel:

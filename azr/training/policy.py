@@ -21,7 +21,7 @@ from transformers import Trainer
 from trl.generation.vllm_generation import VLLMGeneration
 
 from azr.config import Profile
-from azr.models.sampling import Completion, Decoding, encode_prompt, sample
+from azr.models.sampling import Completion, Decoding, encode_prompt, end_tokens, sample
 from azr.training.ranks import Streams, sampled_together
 from azr.training.settings import vllm_settings
 
@@ -104,19 +104,25 @@ class Policy:
         model.train()
         return completions
 
+    @property
+    def _ends(self) -> frozenset[int]:
+        return end_tokens(self.trainer.model, self.trainer.processing_class)
+
     @cached_property
     def _vllm(self) -> VLLMGeneration:
         trainer, decoding = self.trainer, self.decoding
         limits = {"temperature": decoding.temperature, "max_completion_length": decoding.max_new_tokens}
         settings = limits | vllm_settings(self.profile.engine)
+        settings["generation_kwargs"] = {"stop_token_ids": sorted(self._ends)}
         return VLLMGeneration(trainer.model, trainer.accelerator, trainer.processing_class, **settings)
 
     def _by_vllm(self, prompts: Sequence[str], streams: Streams) -> list[Completion]:
-        tokenizer, limit = self.trainer.processing_class, self.decoding.max_new_tokens
+        tokenizer, ends = self.trainer.processing_class, self._ends
         if self.synced != self.trainer.state.global_step:
-            self._vllm.sync_weights()
+            with kept_weights(self.trainer.model):
+                self._vllm.sync_weights()
             self.synced = self.trainer.state.global_step
         ids = [encode_prompt(tokenizer, prompt) for prompt in prompts]
         responses = self._vllm.generate(prompts=ids, images=None, num_generations=1)[1]
         texts = tokenizer.batch_decode(responses, skip_special_tokens=True)
-        return [Completion(p, r, text, len(r) < limit) for p, r, text in zip(ids, responses, texts, strict=True)]
+        return [Completion(p, r, text, r[-1] in ends) for p, r, text in zip(ids, responses, texts, strict=True)]

@@ -10,14 +10,14 @@ import pytest
 import torch
 from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 from peft import LoraConfig, PeftModel, get_peft_model
-from transformers import PreTrainedModel
+from transformers import AutoModelForCausalLM, Lfm2Config, Mamba2Config, PreTrainedModel, RwkvConfig
 
 from azr.errors import UserError
 from azr.models import loading
 from azr.models.loading import load_config, load_model, weights_folder
 from azr.runs import weights_digest
 
-from .tiny import tiny_model, tiny_tokenizer
+from .tiny import SIZE, tiny_model, tiny_tokenizer
 
 IDS = torch.tensor([[0, 5, 9]])
 
@@ -51,6 +51,30 @@ def test_the_models_own_sampling_defaults_are_left_behind_but_not_its_tokens(tmp
     assert model.generation_config.repetition_penalty in (None, 1.0)
     assert model.generation_config.eos_token_id == [1, 7]
     assert tokenizer.pad_token == "</s>"
+
+
+def test_the_end_of_a_chats_turn_is_known_to_whoever_samples(tmp_path):
+    template = "{% for m in messages %}{{ m.content }}<|end|> {% endfor %}"
+    tokenizer = tiny_tokenizer(special=("<|end|>",), template=template)
+    tiny_model(vocab_size=17).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    assert load_model(str(tmp_path))[0].generation_config.eos_token_id == [1, 16]
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        Mamba2Config(vocab_size=16, hidden_size=32, num_hidden_layers=1, num_heads=8, head_dim=8, state_size=8),
+        Lfm2Config(**SIZE, layer_types=["conv", "full_attention"]),
+        RwkvConfig(vocab_size=16, hidden_size=32, num_hidden_layers=2),
+    ],
+    ids=lambda config: config.model_type,
+)
+def test_a_model_with_a_state_of_its_own_is_refused(config, tmp_path):
+    AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path)
+    tiny_tokenizer().save_pretrained(tmp_path)
+    with pytest.raises(UserError, match="state of their own"):
+        load_model(str(tmp_path))
 
 
 def save_adapter(model: PreTrainedModel, folder: Path, scale: float) -> PeftModel:
