@@ -13,6 +13,7 @@ maps (the trainer and ``accelerate`` place the model), and quantised weights.
 
 from __future__ import annotations
 
+import inspect
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -27,15 +28,19 @@ from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
+    DynamicCache,
+    DynamicLayer,
     GenerationConfig,
     GgufConfig,
     PretrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
+from transformers.cache_utils import DynamicSlidingWindowLayer
 from transformers.utils.logging import disable_progress_bar
 
 from azr.errors import UserError
+from azr.models.sampling import end_tokens
 from azr.runs import Run, file_digest, resolve
 
 ADAPTER = "adapter_config.json"
@@ -59,10 +64,12 @@ def load_model(
         name: a built-in size, ``smollm2``, a folder, a GGUF file, or a model of the hub, which is downloaded unless it
             was before.
         dtype: of the weights, by torch's name.
-        adapter: a PEFT folder, which is merged into the weights.
+        adapter: a PEFT folder. It is merged into float32 weights; beside others, which would keep only part of it, it
+            stays apart.
 
     Raises:
-        UserError: there is no such model, it is gated, or the hub cannot be reached.
+        UserError: there is no such model, it is gated, the hub cannot be reached, or it keeps a state (Mamba, RWKV and
+            hybrids of them), with which it cannot be sampled here.
     """
     disable_progress_bar()
     path = _found(name)
@@ -71,9 +78,12 @@ def load_model(
         model = AutoModelForCausalLM.from_pretrained(path, dtype=getattr(torch, dtype))
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
-    own = model.generation_config  # keep its tokens; its sampling defaults would change what we say we sample
-    model.generation_config = GenerationConfig(
-        bos_token_id=own.bos_token_id, eos_token_id=own.eos_token_id, pad_token_id=tokenizer.pad_token_id
+    _check_state(model, name)
+    own, ends = model.generation_config, sorted(end_tokens(model, tokenizer))
+    model.generation_config = GenerationConfig(  # without its sampling defaults, which would change what we sample
+        bos_token_id=own.bos_token_id,
+        eos_token_id=ends if len(ends) > 1 else own.eos_token_id,  # TRL's trainers end a response at these
+        pad_token_id=tokenizer.pad_token_id,
     )
     return (model if adapter is None else _adapted(model, adapter)).eval(), tokenizer
 
@@ -161,8 +171,19 @@ def _opening(name: str) -> Iterator[None]:
         ) from error
 
 
+def _check_state(model: PreTrainedModel, name: str) -> None:
+    """Refuse a model that remembers what it has read by anything but the keys and values of attention."""
+    takes_cache = "past_key_values" in inspect.signature(model.forward).parameters
+    kinds = {type(layer) for layer in DynamicCache(config=model.config).layers}
+    if not takes_cache or not kinds <= {DynamicLayer, DynamicSlidingWindowLayer}:
+        raise UserError(
+            f"'{name}' has layers with a state of their own ({model.config.model_type}), which azr cannot sample: take "
+            "a model of attention alone, as Qwen2.5, Llama or Gemma."
+        )
+
+
 def _adapted(model: PreTrainedModel, adapter: Path) -> PreTrainedModel:
-    """The model with an adapter merged into it."""
+    """The model with an adapter merged into it, or beside its weights where these would round most of it away."""
     if not (adapter / ADAPTER).exists():  # PEFT would look for it on the hub
         raise UserError(f"There is no adapter {adapter}: run the azr train command of its run again.")
     try:
@@ -170,6 +191,7 @@ def _adapted(model: PreTrainedModel, adapter: Path) -> PreTrainedModel:
 
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)  # PEFT asks
-            return PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
+            adapted = PeftModel.from_pretrained(model, str(adapter))
+            return adapted.merge_and_unload() if model.dtype == torch.float32 else adapted.get_base_model()
     except (*UNOPENED, RuntimeError) as error:
         raise UserError(f"The adapter {adapter} is not whole, or of another model: train it again.") from error

@@ -35,8 +35,6 @@ SPARE, CONTEXT = 1.05, 700 << 20
 """What an allocator loses; bytes that a CUDA process takes before its first tensor."""
 PROMPT = {"compact": (64, 64), "paper": (900, 180), "paper-chat": (900, 180), "plain": (150, 150)}
 """Tokens of the longest instruction, and of each reference shown with it: generous assumptions."""
-SAVING = "set train.gradient_checkpointing=true, then halve train.micro_batch, rollout.chunk or rollout.max_new_tokens"
-"""What brings memory down, the cheapest for the result first."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +84,8 @@ def costs(config: PretrainedConfig, profile: Profile) -> Costs:
             "kv cache": chunk * cached,
             "reading": min(READ, chunk) * prompt * a_layer,
             "scores": chunk * text.vocab_size * FP32 * SAMPLE_LOGITS,
-            "merging": merged * size if chunk else 0,  # a copy of the weights that an adapter is merged into
+            # A copy of the weights that an adapter is merged into: float32 ones, or any for vLLM.
+            "merging": merged * size if size == FP32 or not chunk else 0,
         },
         "training": {
             "activations": train.micro_batch * kept,
@@ -118,12 +117,20 @@ def _kept(model: PreTrainedModel, profile: Profile, tokens: int) -> tuple[int, i
     return total, cached
 
 
-def verdict(needed: int, room: int) -> str:
+def saving(profile: Profile) -> str:
+    """What is left to bring memory down, the cheapest for the result first."""
+    chunk = {"rollout.chunk": profile.rollout.chunk if profile.engine.name == "transformers" else 1}
+    sizes = {"train.micro_batch": profile.train.micro_batch, **chunk, "rollout.max_new_tokens": 2}
+    halve = "halve " + " or ".join(name for name, size in sizes.items() if size > 1)
+    return halve if profile.train.gradient_checkpointing else f"set train.gradient_checkpointing=true, then {halve}"
+
+
+def verdict(needed: int, room: int, relief: str) -> str:
     """One sentence: whether so many bytes fit into the room that there is, and if not what helps."""
     numbers = f"{needed / GIB:.1f} of {room / GIB:.1f} GiB"
     if needed <= room:
         return f"fits: {numbers}"
-    return f"does not fit: {numbers}; {SAVING}, or take a smaller model"
+    return f"does not fit: {numbers}; {relief}, or take a smaller model"
 
 
 def fit_report(profile: Profile) -> list[tuple[str, str]]:
@@ -142,5 +149,5 @@ def fit_report(profile: Profile) -> list[tuple[str, str]]:
         ("count", f"{found.parameters / 1e6:,.1f} M parameters, {found.trained / 1e6:,.2f} M trained"),
         *parts,
         ("peak", f"{'':<12}{found.peak / GIB:>8.2f} GiB"),
-        ("verdict", f"{where}: {verdict(found.peak, room)}"),
+        ("verdict", f"{where}: {verdict(found.peak, room, saving(profile))}"),
     ]

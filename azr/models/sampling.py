@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from tokenizers.models import WordLevel
 from transformers import Cache, DynamicCache, DynamicLayer, PreTrainedModel, PreTrainedTokenizerBase
 
 from azr.errors import UserError
@@ -53,16 +54,21 @@ class Decoding:
 
 
 def encode_prompt(tokenizer: PreTrainedTokenizerBase, prompt: str) -> list[int]:
-    """Token ids of a prompt: one begin token first where the tokenizer has any, and no end token last."""
+    """Token ids of a prompt, with no end token last and no begin token twice.
+
+    It begins with one where the tokenizer or the chat template has put it there, and where tokens are words and there
+    is no template: the built-in models' tokenizer leaves it to us.
+    """
     ids = list(tokenizer(prompt)["input_ids"])
     begin, end = tokenizer.bos_token_id, tokenizer.eos_token_id
     while ids and ids[-1] == end:
         ids.pop()
-    if begin is None:
-        return ids
-    while ids and ids[0] == begin:
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    ours = backend is not None and isinstance(backend.model, WordLevel) and not tokenizer.chat_template
+    begins = begin is not None and (ours or ids[:1] == [begin])
+    while begins and ids[:1] == [begin]:
         ids.pop(0)
-    return [begin, *ids]
+    return [begin, *ids] if begins else ids
 
 
 def end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:

@@ -15,17 +15,24 @@ from typing import Any
 import numpy as np
 from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
-from trl import GRPOConfig, GRPOTrainer, SFTConfig, SFTTrainer
+from trl import GRPOTrainer, SFTTrainer
 
 from azr.config import Profile
 from azr.errors import UserError
-from azr.models.sampling import encode_prompt
+from azr.models.sampling import encode_prompt, end_tokens
 from azr.problems import Graded, Problem, ProblemSet
 from azr.prompts.base import PromptStyle
 from azr.rewards import solver_rewards
 from azr.selfplay import Clock, Generate, Row, StepResult
-from azr.training.policy import Policy
-from azr.training.settings import lora_config, micro_batches, shared_settings, vllm_settings
+from azr.training.policy import Policy, kept_weights
+from azr.training.settings import (
+    GRPOArguments,
+    SFTArguments,
+    lora_config,
+    micro_batches,
+    shared_settings,
+    vllm_settings,
+)
 
 Grade = Callable[[Sequence[tuple[Problem, str]]], list[Graded]]
 """Pairs of a problem and a response to what became of each."""
@@ -60,7 +67,7 @@ def sft_trainer(
     settings = shared_settings(profile, seed, folder) | micro_batches(profile)
     return SFTTrainer(
         model=model,
-        args=SFTConfig(**settings, completion_only_loss=True, max_length=None),
+        args=SFTArguments(**settings, completion_only_loss=True, max_length=None),
         train_dataset=worked_rows(problem_set, style, tokenizer),
         processing_class=tokenizer,
         peft_config=lora_config(profile.model),
@@ -83,18 +90,23 @@ def rlvr_trainer(
     settings = shared_settings(profile, seed, folder) | micro_batches(profile)
     if profile.engine.name == "vllm":
         settings |= {"use_vllm": True} | {f"vllm_{k}": value for k, value in vllm_settings(profile.engine).items()}
+        settings["generation_kwargs"] = {"stop_token_ids": sorted(end_tokens(model, tokenizer))}
     rollout, group = profile.rollout, profile.train.group
     settings |= {"num_generations": group, "max_completion_length": rollout.max_new_tokens}
     prompts = [{"prompt": problem_set.prompt(p, style), "problem": i} for i, p in enumerate(problem_set.problems)]
-    return GRPOTrainer(
+    trainer = GRPOTrainer(
         model=model,
         reward_funcs=reward_function(problem_set, grade),
-        args=GRPOConfig(**settings, temperature=rollout.temperature),
+        args=GRPOArguments(**settings, temperature=rollout.temperature),
         train_dataset=Dataset.from_list(prompts),
         processing_class=tokenizer,
         peft_config=lora_config(profile.model),
         rollout_func=None if profile.engine.name == "vllm" else sampler(profile, seed),
     )
+    if profile.engine.name == "vllm":
+        vllm = trainer.vllm_generation
+        vllm.sync_weights = kept_weights(vllm.model)(vllm.sync_weights)
+    return trainer
 
 
 def reward_function(problem_set: ProblemSet, grade: Grade) -> Callable[..., list[float]]:

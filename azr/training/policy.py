@@ -1,4 +1,4 @@
-"""The model that is trained, as it samples: with its adapter merged, or by vLLM beside it.
+"""The model that is trained, as it samples: with its adapter, or by vLLM beside it.
 
     policy = Policy(trainer, profile, seed)
     policy(["input 1\\n"] * 8, (3, 0))          # eight completions; random streams (seed, 3, 0, row)
@@ -21,30 +21,46 @@ from transformers import Trainer
 from trl.generation.vllm_generation import VLLMGeneration
 
 from azr.config import Profile
-from azr.models.sampling import Completion, Decoding, encode_prompt, sample
+from azr.models.sampling import Completion, Decoding, encode_prompt, end_tokens, sample
 from azr.training.ranks import Streams, sampled_together
 from azr.training.settings import vllm_settings
+
+
+def _adapted_weights(model: nn.Module) -> list[torch.Tensor]:
+    return [layer.get_base_layer().weight for layer in model.modules() if isinstance(layer, LoraLayer)]
+
+
+@contextmanager
+def kept_weights(model: nn.Module) -> Iterator[None]:
+    """Afterwards the weights under an adapter are exactly what they were: to merge it and to subtract it again would
+    leave rounding errors, and a resumed run would differ.
+    """
+    weights = _adapted_weights(model)
+    saved = [weight.detach().clone() for weight in weights]
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for weight, before in zip(weights, saved, strict=True):
+                weight.copy_(before)
 
 
 @contextmanager
 def merged_adapter(model: nn.Module) -> Iterator[None]:
     """Sample with the LoRA adapter merged into the weights, which is two to three times as fast on a small model.
 
-    Afterwards the weights are exactly what they were: subtracting the adapter again would leave rounding errors, and a
-    resumed run would differ. Does nothing for a model without an adapter.
+    Only where they are float32: a bfloat16 weight keeps no change of less than half its step, which most of a young
+    adapter's are, so there the adapter stays beside it. Does nothing for a model without an adapter.
     """
-    weights = [layer.get_base_layer().weight for layer in model.modules() if isinstance(layer, LoraLayer)]
-    saved = [weight.detach().clone() for weight in weights]
-    if weights:
-        model.merge_adapter()
-    try:
+    if not any(weight.dtype == torch.float32 for weight in _adapted_weights(model)):
         yield
-    finally:
-        if weights:
+        return
+    with kept_weights(model):
+        model.merge_adapter()
+        try:
+            yield
+        finally:
             model.unmerge_adapter()
-        with torch.no_grad():
-            for weight, before in zip(weights, saved, strict=True):
-                weight.copy_(before)
 
 
 class Policy:
@@ -88,19 +104,25 @@ class Policy:
         model.train()
         return completions
 
+    @property
+    def _ends(self) -> frozenset[int]:
+        return end_tokens(self.trainer.model, self.trainer.processing_class)
+
     @cached_property
     def _vllm(self) -> VLLMGeneration:
         trainer, decoding = self.trainer, self.decoding
         limits = {"temperature": decoding.temperature, "max_completion_length": decoding.max_new_tokens}
         settings = limits | vllm_settings(self.profile.engine)
+        settings["generation_kwargs"] = {"stop_token_ids": sorted(self._ends)}
         return VLLMGeneration(trainer.model, trainer.accelerator, trainer.processing_class, **settings)
 
     def _by_vllm(self, prompts: Sequence[str], streams: Streams) -> list[Completion]:
-        tokenizer, limit = self.trainer.processing_class, self.decoding.max_new_tokens
+        tokenizer, ends = self.trainer.processing_class, self._ends
         if self.synced != self.trainer.state.global_step:
-            self._vllm.sync_weights()
+            with kept_weights(self.trainer.model):
+                self._vllm.sync_weights()
             self.synced = self.trainer.state.global_step
         ids = [encode_prompt(tokenizer, prompt) for prompt in prompts]
         responses = self._vllm.generate(prompts=ids, images=None, num_generations=1)[1]
         texts = tokenizer.batch_decode(responses, skip_special_tokens=True)
-        return [Completion(p, r, text, len(r) < limit) for p, r, text in zip(ids, responses, texts, strict=True)]
+        return [Completion(p, r, text, r[-1] in ends) for p, r, text in zip(ids, responses, texts, strict=True)]

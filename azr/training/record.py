@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from azr.errors import UserError
 from azr.progress import Progress
 from azr.runs import Run, append_lines
 from azr.selfplay import Row, StepResult
@@ -64,6 +65,17 @@ def _of_group(rows: Sequence[Row], advantages: np.ndarray) -> dict[str, float]:
     }
 
 
+def flat(record: Mapping[str, Any]) -> dict[str, float]:
+    """The numbers of a record by the path to each, as ``groups/deduction/solver/reward``."""
+    numbers: dict[str, float] = {}
+    for name, value in record.items():
+        if isinstance(value, Mapping):
+            numbers |= {f"{name}/{rest}": number for rest, number in flat(value).items()}
+        elif isinstance(value, int | float):
+            numbers[name] = value
+    return numbers
+
+
 def record_of_logs(step: int, logs: Mapping[str, float]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """The record of a step of SFTTrainer or GRPOTrainer: its own logs by our names, and no proposals."""
     groups = {"solver": {name: float(logs[theirs]) for name, theirs in TRL.items() if theirs in logs}}
@@ -90,20 +102,28 @@ class RecordCallback(TrainerCallback):
         """Start the clock."""
         self.began = time.perf_counter()
 
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: Any, **_: Any
-    ) -> None:
-        """Stop the clock, and keep the adapter where it is due."""
+    def on_step_end(self, *_: Any, **__: Any) -> None:
+        """Stop the clock."""
         self.seconds = time.perf_counter() - self.began
-        if state.global_step in self.kept and state.is_world_process_zero:
-            model.save_pretrained(self.run.folder / "adapters" / f"step-{state.global_step}")
 
     def on_log(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: dict[str, float], **_: Any
+        self, args: TrainingArguments, state: TrainerState, control: Any, model: Any, logs: dict[str, float], **_: Any
     ) -> None:
-        """Append the step's line; at the end of training there is none."""
-        if "loss" not in logs or not state.is_world_process_zero:
+        """Append the step's line and keep the adapter where it is due; at the end of training there is none.
+
+        Raises UserError, before anything of the step is saved, where its loss or gradient is no number.
+        """
+        if "loss" not in logs:
             return
+        if not np.isfinite([logs["loss"], logs["grad_norm"]]).all():  # on every process
+            raise UserError(
+                f"Step {state.global_step} has a loss of {logs['loss']} and a gradient of norm {logs['grad_norm']}, "
+                "which spoils the weights: lower the learning rate, or see that no reward is NaN or infinite."
+            )
+        if not state.is_world_process_zero:
+            return
+        if state.global_step in self.kept:
+            model.save_pretrained(self.run.folder / "adapters" / f"step-{state.global_step}")
         record, proposals = self.compose(state.global_step, logs)
         record["seconds"]["step"] = self.seconds
         record |= {"loss": logs["loss"], "gradient_norm": logs["grad_norm"], "learning_rate": logs["learning_rate"]}

@@ -1,6 +1,6 @@
 """From a profile to the arguments of transformers' and TRL's trainers: what all methods have in common.
 
-    SFTConfig(**shared_settings(profile, seed, folder), **micro_batches(profile))
+    SFTArguments(**shared_settings(profile, seed, folder), **micro_batches(profile))
 
 Left out: a vLLM server apart from training, and weights that are sharded or quantised.
 """
@@ -15,9 +15,32 @@ from typing import Any
 import torch
 from accelerate import PartialState
 from peft import LoraConfig
+from transformers import TrainingArguments
+from trl import GRPOConfig, SFTConfig
 
 from azr.config import EngineConfig, ModelConfig, Profile
 from azr.errors import UserError
+
+
+class OneDevice:
+    """Arguments of a trainer with one GPU a process: of several that one process sees, the first."""
+
+    @property
+    def n_gpu(self) -> int:
+        """None or one; with more, transformers would split each batch by ``DataParallel``."""
+        return min(1, super().n_gpu)
+
+
+class SelfPlayArguments(OneDevice, TrainingArguments):
+    """Of self-play."""
+
+
+class SFTArguments(OneDevice, SFTConfig):
+    """Of TRL's SFTTrainer."""
+
+
+class GRPOArguments(OneDevice, GRPOConfig):
+    """Of TRL's GRPOTrainer."""
 
 
 def shared_settings(profile: Profile, seed: int, folder: Path) -> dict[str, Any]:
@@ -39,6 +62,7 @@ def shared_settings(profile: Profile, seed: int, folder: Path) -> dict[str, Any]
         "save_steps": train.save_every,
         "save_total_limit": 2,
         "logging_steps": 1,
+        "logging_nan_inf_filter": False,  # which would show a loss of NaN as 0
         "disable_tqdm": True,
         "report_to": profile.engine.report_to,
         "seed": seed,
@@ -69,6 +93,7 @@ def _check(engine: EngineConfig) -> None:
     wanted = {"engine.name": engine.name, "engine.report_to": engine.report_to}
     for setting, package in wanted.items():
         if package not in ("transformers", "none") and importlib.util.find_spec(package) is None:
-            raise UserError(f"{setting} is {package}, which is not installed: pip install {package}, or leave it off.")
+            brings = "'trl[vllm]'" if package == "vllm" else package  # TRL wants a range of versions
+            raise UserError(f"{setting} is {package}, which is not installed: pip install {brings}, or leave it off.")
     if engine.name == "vllm" and not torch.cuda.is_available():
         raise UserError("engine.name is vllm, which needs a CUDA GPU, and there is none here: leave it off.")

@@ -7,7 +7,8 @@ Known from GRPO (``trl.GRPOTrainer``, the arm ``rlvr``), it deviates from it in 
 2. Advantages are whitened over the tokens of a task type and role, not over the responses to one prompt.
 3. Each of the six groups weighs the same in the loss, a token mean within it; in GRPO all tokens weigh the same.
 4. There is one update for each batch of rows, so that the ratio of new to old policy is 1 where its gradient is taken:
-   clipping does nothing and is left out, and the gradient is REINFORCE's.
+   clipping does nothing and is left out, and the gradient is REINFORCE's. (Not with vLLM and bfloat16, where the
+   adapter is merged into weights that round it.)
 5. There is neither a KL term nor a reference model nor an entropy bonus (in TRL, too, they are off by default).
 
 With rows i in groups g(i), prompts x_i, responses y_i of |y_i| tokens and advantages A_i the loss that is minimised is
@@ -32,7 +33,7 @@ from accelerate.utils import gather_object
 from datasets import Dataset
 from peft import get_peft_model
 from torch import nn
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainingArguments, default_data_collator
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, default_data_collator
 
 from azr.advantages import row_weights, task_relative_advantages
 from azr.config import Profile
@@ -40,8 +41,8 @@ from azr.models.scoring import token_scores
 from azr.selfplay import Generate, StepResult
 from azr.training.lora import fuse
 from azr.training.policy import Policy
-from azr.training.record import record_of_rows
-from azr.training.settings import lora_config, shared_settings
+from azr.training.record import flat, record_of_rows
+from azr.training.settings import SelfPlayArguments, lora_config, shared_settings
 
 
 class Source(Protocol):
@@ -76,7 +77,7 @@ class SelfPlayTrainer(Trainer):
         folder: Path,
     ) -> None:
         lora = lora_config(profile.model)
-        args = TrainingArguments(
+        args = SelfPlayArguments(
             **shared_settings(profile, seed, folder),
             per_device_train_batch_size=1,
             remove_unused_columns=False,
@@ -99,7 +100,6 @@ class SelfPlayTrainer(Trainer):
     ) -> torch.Tensor:
         """One step of the algorithm; its gradients are left in the parameters."""
         step = self.state.global_step + 1
-        model = model.module if isinstance(model, nn.DataParallel) else model  # a process of its own for each GPU
 
         # 1. Roll out with the policy as it is.
         self.result = self.source.step(step, self.policy, self.policy.of_base)
@@ -127,6 +127,10 @@ class SelfPlayTrainer(Trainer):
         self.record = record_of_rows(step, self.result, advantages, self._sums_of_groups(groups))
         self.record["seconds"]["update"] = time.perf_counter() - began
         return loss
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Tell a tracker (``engine.report_to``) the numbers of the step's record, too."""
+        super().log(logs | (flat(self.record) if "loss" in logs else {}), start_time)
 
     def compose(self, step: int, logs: Mapping[str, float]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         """What the log has of the step (``azr.training.record``)."""

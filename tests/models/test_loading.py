@@ -9,14 +9,15 @@ from types import SimpleNamespace
 import pytest
 import torch
 from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
-from peft import LoraConfig, get_peft_model
+from peft import LoraConfig, PeftModel, get_peft_model
+from transformers import AutoModelForCausalLM, Lfm2Config, Mamba2Config, PreTrainedModel, RwkvConfig
 
 from azr.errors import UserError
 from azr.models import loading
 from azr.models.loading import load_config, load_model, weights_folder
 from azr.runs import weights_digest
 
-from .tiny import tiny_model, tiny_tokenizer
+from .tiny import SIZE, tiny_model, tiny_tokenizer
 
 IDS = torch.tensor([[0, 5, 9]])
 
@@ -52,15 +53,55 @@ def test_the_models_own_sampling_defaults_are_left_behind_but_not_its_tokens(tmp
     assert tokenizer.pad_token == "</s>"
 
 
-def test_an_adapter_is_merged(folder, tmp_path):
-    adapted = get_peft_model(tiny_model(), LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM"))
+def test_the_end_of_a_chats_turn_is_known_to_whoever_samples(tmp_path):
+    template = "{% for m in messages %}{{ m.content }}<|end|> {% endfor %}"
+    tokenizer = tiny_tokenizer(special=("<|end|>",), template=template)
+    tiny_model(vocab_size=17).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    assert load_model(str(tmp_path))[0].generation_config.eos_token_id == [1, 16]
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        Mamba2Config(vocab_size=16, hidden_size=32, num_hidden_layers=1, num_heads=8, head_dim=8, state_size=8),
+        Lfm2Config(**SIZE, layer_types=["conv", "full_attention"]),
+        RwkvConfig(vocab_size=16, hidden_size=32, num_hidden_layers=2),
+    ],
+    ids=lambda config: config.model_type,
+)
+def test_a_model_with_a_state_of_its_own_is_refused(config, tmp_path):
+    AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path)
+    tiny_tokenizer().save_pretrained(tmp_path)
+    with pytest.raises(UserError, match="state of their own"):
+        load_model(str(tmp_path))
+
+
+def save_adapter(model: PreTrainedModel, folder: Path, scale: float) -> PeftModel:
+    """The model with an adapter beside it."""
+    lora = LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM")
+    adapted = get_peft_model(model, lora)
     with torch.no_grad():
         for name, weight in adapted.named_parameters():
             if "lora_B" in name:
-                weight.normal_(std=0.1)
-    adapted.save_pretrained(tmp_path)
+                weight.normal_(std=scale)
+    adapted.save_pretrained(folder)
+    return adapted.eval()
+
+
+def test_changes_of_less_than_half_a_step_of_a_bfloat16_weight_count(folder, tmp_path):
+    ids, adapted = torch.arange(15)[None], save_adapter(load_model(str(folder), "bfloat16")[0], tmp_path, 1e-3)
+    model, _ = load_model(str(folder), "bfloat16", tmp_path)
+    assert model.dtype == torch.bfloat16
+    assert torch.equal(model(ids).logits, adapted(ids).logits)
+    assert not torch.equal(model(ids).logits, load_model(str(folder), "bfloat16")[0](ids).logits)
+    assert not torch.equal(model(ids).logits, adapted.merge_and_unload()(ids).logits)
+
+
+def test_an_adapter_is_merged(folder, tmp_path):
+    adapted = save_adapter(tiny_model(), tmp_path, 0.1)
     merged, _ = load_model(str(folder), adapter=tmp_path)
-    torch.testing.assert_close(merged(IDS).logits, adapted.eval()(IDS).logits, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(merged(IDS).logits, adapted(IDS).logits, atol=1e-5, rtol=1e-4)
     assert not any("lora" in name for name, _ in merged.named_parameters())
     (tmp_path / "adapter_model.safetensors").write_bytes(b"torn")
     with pytest.raises(UserError, match="not whole"):

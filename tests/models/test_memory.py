@@ -9,7 +9,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from transformers import AutoModelForCausalLM, DynamicCache, GPT2Config, PhiConfig
 
 from azr.config import Profile, override
-from azr.models.memory import ADAM, FP32, GIB, PROMPT, costs, fit_report, verdict
+from azr.models.memory import ADAM, FP32, GIB, PROMPT, costs, fit_report, saving, verdict
 
 from .tiny import CONFIGS, SIZE
 
@@ -93,13 +93,18 @@ def test_the_parts_by_hand():
     assert parts["sampling"]["kv cache"] == BASE.rollout.chunk * TOKENS * 3 * 2 * (2 * 8) * FP32
     full = costs(config, override(BASE, {"model.full": True}))
     assert sum(full.parts["held"].values()) == 16 * found.parameters
+    assert parts["sampling"]["merging"] > 0
+    assert costs(config, override(BASE, {"model.dtype": "bfloat16"})).parts["sampling"]["merging"] == 0
     again = costs(config, override(BASE, {"train.gradient_checkpointing": True}))
     assert again.parts["training"]["activations"] < parts["training"]["activations"]
 
 
 def test_what_does_not_fit_is_told_what_helps():
-    assert verdict(GIB, 2 * GIB) == "fits: 1.0 of 2.0 GiB"
-    assert "1.0 of 0.5 GiB; set train.gradient_checkpointing=true" in verdict(GIB, GIB // 2)
+    assert verdict(GIB, 2 * GIB, "help") == "fits: 1.0 of 2.0 GiB"
+    assert "1.0 of 0.5 GiB; help, or" in verdict(GIB, GIB // 2, "help")
+    assert "gradient_checkpointing=true, then halve train.micro_batch" in saving(BASE)
+    set_already = override(BASE, {"train.gradient_checkpointing": True, "train.micro_batch": 1})
+    assert saving(set_already).startswith("halve rollout.chunk or rollout.max_new_tokens")
 
 
 def test_a_report_ends_with_a_verdict():

@@ -8,6 +8,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from tokenizers import Tokenizer
+from tokenizers.models import BPE
+from transformers import PreTrainedTokenizerFast
 
 from azr.errors import UserError
 from azr.models.sampling import Completion, Decoding, draw, encode_prompt, end_tokens, sample, sample_ids
@@ -105,6 +108,14 @@ def test_completions_know_their_text_and_whether_they_ended():
 def test_a_prompt_begins_once_and_does_not_end(text, ends_texts):
     ids = encode_prompt(tiny_tokenizer(ends_texts=ends_texts), text)
     assert ids == [BOS, 3 + LETTERS.index("a"), 3 + LETTERS.index("b")]
+
+
+def test_a_begin_token_that_neither_tokenizer_nor_template_puts_is_left_out():
+    chat = tiny_tokenizer(template="{{ bos_token }}{% for m in messages %}{{ m.content }}{% endfor %}")
+    assert encode_prompt(chat, "ab") == [3, 4]
+    assert encode_prompt(chat, chat.apply_chat_template([{"role": "user", "content": "ab"}], tokenize=False))[0] == BOS
+    raw = Tokenizer(BPE({letter: i for i, letter in enumerate(["a", "b", "<s>"])}, []))
+    assert encode_prompt(PreTrainedTokenizerFast(tokenizer_object=raw, bos_token="<s>"), "ab") == [0, 1]
 
 
 def test_all_end_tokens_of_model_and_tokenizer_end_a_response():

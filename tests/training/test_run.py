@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from transformers import TrainerState
+from transformers import Trainer, TrainerCallback, TrainerState, TrainingArguments
 
 from azr.arms import arm_profile
 from azr.errors import UserError
@@ -71,6 +71,37 @@ def test_who_watches_is_called_after_each_step_with_all_that_the_step_wrote(mode
 
     train_in(tmp_path / "selfplay-seed0", tiny_profile(model_folder, train__steps=3), watch=watch)
     assert seen == [(1, 1), (2, 2), (3, 3)]
+
+
+@pytest.mark.parametrize("arm", ["sft", "rlvr", "selfplay"])
+def test_a_process_that_sees_two_gpus_trains_on_one(arm, model_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(TrainingArguments, "n_gpu", property(lambda self: 2))
+    folder = train_in(tmp_path / "run", tiny_profile(model_folder, train__steps=1), arm=arm)
+    assert len(read_lines(folder / "log.jsonl")) == 1
+    assert Run(folder).done
+
+
+@pytest.mark.parametrize("arm", ["sft", "rlvr", "selfplay"])
+def test_a_run_whose_numbers_are_lost_stops_in_a_sentence_and_saves_nothing(arm, model_folder, tmp_path, monkeypatch):
+    class Lost(TrainerCallback):
+        """In the place of an update that overflows."""
+
+        def on_step_begin(self, args, state, control, model, **_) -> None:
+            if state.global_step == 1:
+                next(weight for weight in model.parameters() if weight.requires_grad).data.fill_(torch.nan)
+
+    trainer, profile = run._trainer, tiny_profile(model_folder, train__save_every=1, evaluation__every=1)
+    monkeypatch.setattr(run, "_trainer", lambda *args: with_callback(trainer(*args), Lost()))
+    with pytest.raises(UserError, match="Step 2 has a loss of"):
+        train_in(tmp_path / "run", profile, arm=arm)
+    assert {path.name for path in (tmp_path / "run").rglob("*-[0-9]")} == {"step-1", "checkpoint-1"}
+    assert [row["step"] for row in read_lines(tmp_path / "run" / "log.jsonl")] == [1]
+    assert not Run(tmp_path / "run").done
+
+
+def with_callback(trainer: Trainer, callback: TrainerCallback) -> Trainer:
+    trainer.add_callback(callback)
+    return trainer
 
 
 def test_a_run_folder_holds_what_its_module_says(finished, model_folder):

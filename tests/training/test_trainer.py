@@ -13,7 +13,7 @@ import transformers
 from azr.models.sampling import Completion
 from azr.runs import Run, read_lines
 from azr.selfplay import GROUPS, Row, StepResult
-from azr.training.policy import merged_adapter
+from azr.training.policy import Policy, merged_adapter
 from azr.training.record import RecordCallback
 from azr.training.trainer import SelfPlayTrainer, policy_loss
 
@@ -219,6 +219,23 @@ def test_a_merged_adapter_says_the_same_and_leaves_no_trace(adapted):
     assert all(torch.equal(weight, before[name]) for name, weight in model.state_dict().items())
 
 
+def test_in_bfloat16_sampling_sees_of_an_adapter_what_the_update_sees(tmp_path):
+    """Changes of less than half a step of a weight count, which merging would drop."""
+    profile, ids = tiny_profile(model__dtype="bfloat16"), torch.arange(4, 124).view(2, 60)
+    model = SelfPlayTrainer(tiny_model().bfloat16(), TOKENIZER, Fixed([]), profile, 0, tmp_path).model.eval()
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        for name, weight in model.named_parameters():
+            if "lora_B" in name:
+                weight.fill_(2e-4)
+        updated = model(ids).logits
+        with merged_adapter(model):
+            assert torch.equal(model(ids).logits, updated)
+        with model.disable_adapter():
+            assert not torch.equal(model(ids).logits, updated)
+        model.merge_adapter()
+        assert not torch.equal(model(ids).logits, updated)
+
+
 def test_the_policy_samples_with_its_adapter_and_the_base_without(adapted, tmp_path):
     prompts = ["find an input\n"] * 8
     policy, base = adapted.policy(prompts, (1, 0)), adapted.policy.of_base(prompts, (1, 0))
@@ -227,6 +244,39 @@ def test_the_policy_samples_with_its_adapter_and_the_base_without(adapted, tmp_p
     assert [c.ids for c in policy] != [c.ids for c in base]
     plain = SelfPlayTrainer(tiny_model(), TOKENIZER, Fixed([]), tiny_profile(), 0, tmp_path)
     assert [c.ids for c in base] == [c.ids for c in plain.policy(prompts, (1, 0))]
+
+
+class FakeVLLM:
+    """Merges and subtracts the adapter as TRL's does, and answers with two digits, the second time with an end."""
+
+    def __init__(self, model, accelerator, tokenizer, generation_kwargs, **_) -> None:
+        self.model, self.stops = model, generation_kwargs["stop_token_ids"]
+
+    def sync_weights(self) -> None:
+        self.model.merge_adapter()
+        self.model.unmerge_adapter()
+
+    def generate(self, prompts, **_) -> tuple:
+        return prompts, [[20, 20], [20, *self.stops]]
+
+
+def test_vllm_ends_where_our_sampler_does_and_its_weights_come_without_a_trace(adapted, monkeypatch):
+    monkeypatch.setattr("azr.training.policy.VLLMGeneration", FakeVLLM)
+    before = {name: weight.clone() for name, weight in adapted.model.state_dict().items()}
+    policy = Policy(adapted, tiny_profile(engine__name="vllm", rollout__max_new_tokens=2), 0)
+    drawn = policy(["a", "b"], (1, 0))
+    assert [one.ended for one in drawn] == [False, True]
+    assert drawn[1].ids == [20, TOKENIZER.eos_token_id]
+    assert all(torch.equal(weight, before[name]) for name, weight in adapted.model.state_dict().items())
+
+
+def test_a_tracker_is_told_what_the_record_has(tmp_path):
+    trainer = trained(Fixed(random_rows()), tmp_path, train__steps=2)
+    (record, _), told = read_lines(tmp_path / "log.jsonl"), trainer.state.log_history[0]
+    assert told["groups/deduction/solver/reward"] == record["groups"]["deduction/solver"]["reward"]
+    assert told["tokens/trained"] == record["tokens"]["trained"]
+    assert told["loss"] == record["loss"]
+    assert all(isinstance(value, int | float) for value in told.values())
 
 
 @pytest.mark.parametrize(("schedule", "rates"), [("constant", [0, 0.1, 0.2, 0.2]), ("linear", [0, 0.1, 0.2, 0.1])])
