@@ -45,7 +45,6 @@ class TaskBuffer:
         return {str(t): len(tasks) for t, tasks in self._tasks.items()}
 
     def distinct_programs(self, task_type: TaskType) -> int:
-        """Different program texts of a type."""
         return len({task.program for task, _ in self._tasks[task_type]})
 
     def references(self, task_type: TaskType, k: int, rng: np.random.Generator, seeds_only: bool = False) -> list[Task]:
@@ -77,12 +76,10 @@ class TaskBuffer:
         return [(task, step - added) for task, added in [*chosen, *(tasks[i] for i in rows)]]
 
     def to_json(self) -> list[dict[str, Any]]:
-        """All entries as JSON rows, in order."""
         return [task.to_json() | {"step": step} for tasks in self._tasks.values() for task, step in tasks]
 
     @classmethod
     def from_json(cls, rows: Iterable[dict[str, Any]]) -> Self:
-        """The buffer that ``to_json`` wrote."""
         buffer = cls()
         for row in rows:
             buffer.add(Task.from_json(row), row["step"])

@@ -37,7 +37,6 @@ def settings_of(_: click.Context, __: click.Parameter, given: Sequence[str]) -> 
 
 
 def profile_option(default: str | None = DEFAULT_PROFILE) -> Callable[[Any], Any]:
-    """``--profile NAME``."""
     text = f"{', '.join(profile_names())}" + (f" (default: {default})" if default else "")
     return click.option("--profile", metavar="NAME", default=default, help=text)
 

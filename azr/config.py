@@ -84,8 +84,6 @@ class RolloutConfig(Section):
 
 
 class TrainConfig(Section):
-    """Optimisation."""
-
     steps: int = Field(60, ge=1)
     full_steps: int = Field(0, ge=0)
     """Steps where all weights are trained (RQ4); 0 for as many as where an adapter is."""

@@ -128,7 +128,6 @@ def write_whole(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write a JSON file, whole."""
     write_whole(path, json.dumps(value, indent=1) + "\n")
 
 
@@ -162,7 +161,6 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
 
 
 def write_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write one JSON object a line, whole."""
     write_whole(path, "".join(json.dumps(row) + "\n" for row in rows))
 
 
@@ -178,7 +176,6 @@ def alone(folder: Path) -> Iterator[None]:
 
 
 def append_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Add one JSON object a line."""
     with path.open("a") as stream:
         stream.writelines(json.dumps(row) + "\n" for row in rows)
 
@@ -212,7 +209,6 @@ class Run:
 
     @property
     def done(self) -> bool:
-        """Whether training is finished."""
         return (self.folder / "done.json").exists()
 
     def is_current(self, fingerprint: str) -> bool:

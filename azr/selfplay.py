@@ -11,29 +11,24 @@ checked in fresh state under two hash seeds; long outputs are refused, not cut; 
 out: composite functions, the error-prediction task and the intrinsic rewards, all of which AZR's scripts switch off.
 """
 
-from __future__ import annotations
-
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from azr.buffer import TaskBuffer
 from azr.config import RolloutConfig
 from azr.errors import UserError
-from azr.executor import Job
+from azr.executor import Executor, Job
 from azr.grading import grade_many
+from azr.models.sampling import Completion
 from azr.prompts.base import PromptStyle
 from azr.rewards import PROPOSER_REWARDS, ProposerReward, proposer_rewards, solver_rewards
 from azr.tasks import Role, Task, TaskType
-
-if TYPE_CHECKING:
-    from azr.executor import Executor
-    from azr.models.sampling import Completion
 
 TYPES = (TaskType.ABDUCTION, TaskType.DEDUCTION, TaskType.INDUCTION)
 """In the order in which AZR rolls them out."""
@@ -45,7 +40,7 @@ SEEDING_ROUNDS, FIRST_ROUNDS, BARREN_STEPS = 60, 6, 5
 """Rounds of proposals that seeding may take; those that may pass without a valid one; the same of steps of training."""
 PROPOSE, SOLVE = range(2)
 """The random streams of a step."""
-Generate = Callable[[Sequence[str], tuple[int, ...]], "list[Completion]"]
+Generate = Callable[[Sequence[str], tuple[int, ...]], list[Completion]]
 """(prompts, stream) -> one completion for each prompt; row i draws from the random stream ``(*stream, i)``."""
 
 
@@ -78,7 +73,6 @@ class Fate:
     tokens: int = 0
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values for a JSON line."""
         return vars(self) | {"task_type": str(self.task_type), "task": self.task.to_json() if self.task else None}
 
 

@@ -72,12 +72,10 @@ class Task:
         return tuple(zip(self.inputs, self.outputs, strict=True))[(len(self.inputs) + 1) // 2 :]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values for a JSON line; ``from_json`` reads them back."""
         return asdict(self) | {"type": str(self.type), "inputs": list(self.inputs), "outputs": list(self.outputs)}
 
     @classmethod
     def from_json(cls, row: dict[str, Any]) -> Self:
-        """The task that ``to_json`` wrote."""
         return cls(TaskType(row["type"]), row["program"], tuple(row["inputs"]), tuple(row["outputs"]), row["message"])
 
 

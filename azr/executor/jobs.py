@@ -77,7 +77,6 @@ class Execution:
 
     @property
     def ok(self) -> bool:
-        """Whether the verdict is OK."""
         return self.verdict is Verdict.OK
 
 

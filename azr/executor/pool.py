@@ -72,7 +72,6 @@ class Member:
         return self.process.stdout.fileno()
 
     def begin(self, batch: dict[int, Message]) -> None:
-        """Have a batch run."""
         self.batch = batch
         with contextlib.suppress(OSError):  # a worker that is gone is noticed at the end
             self.process.stdin.write(line(list(batch.values())))
@@ -151,7 +150,6 @@ class Executor:
                 self._stop()
 
     def run(self, job: Job | Script) -> Execution:
-        """Run one job or script."""
         return self.run_many([job])[0]
 
     def run_many(self, jobs: Sequence[Job | Script]) -> list[Execution]:

@@ -138,8 +138,6 @@ def fate(status: int | None) -> Result:
 
 
 class Program(NamedTuple):
-    """A program that may run."""
-
     code: CodeType
     company: bool
     order: bool

@@ -71,7 +71,6 @@ def color_of(method: str) -> str:
 
 
 def marker_of(method: str) -> str:
-    """Marker of an arm or the base."""
     return MARKERS.get(arm_of(method), "o")
 
 

@@ -1,9 +1,4 @@
-"""Measurements: arrays or tidy frames in, numbers or frames out. Nothing here knows how a model was trained.
-
->>> from azr.metrics import pass_at_k
->>> float(pass_at_k(num_samples=4, num_correct=1, k=2))
-0.5
-"""
+"""Measurements: arrays or tidy frames in, numbers or frames out. Nothing here knows how a model was trained."""
 
 # ruff: noqa: F401
 from azr.metrics.entropy import answer_entropy, token_entropy

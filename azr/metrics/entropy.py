@@ -1,9 +1,5 @@
 """Entropy of a policy in nats: of each next token from its logits, and over whole answers.
 
->>> import torch
->>> token_entropy(torch.zeros(2, 3, 4)).shape
-torch.Size([2, 3])
-
 At temperature 1 without truncation, the mean of -log pi of the sampled tokens (the paper's estimator) has the same
 expectation and more noise; with top-p, top-k or another temperature it has not, because the logits are then not those
 of the distribution that was sampled from. Left out: running a model (``azr.models.scoring``).

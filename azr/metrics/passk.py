@@ -1,23 +1,14 @@
 """pass@k: the chance that at least one of k samples solves a problem, and where two models' curves cross.
 
->>> pass_at_k([4, 4], [1, 0], k=2)
-array([0.5, 0. ])
-
 Left out: the plug-in 1 - (1 - c/n)^k, which is biased low exactly where curves of two models cross; means and intervals
 over problems (``azr.metrics.stats``).
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
 
 from azr.metrics.stats import Interval
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 def pass_at_k(num_samples: ArrayLike, num_correct: ArrayLike, k: int) -> np.ndarray:

@@ -7,27 +7,34 @@
 
 For one and the same update the share lies anywhere between 0 and 1, with the type in which tensors are compared and the
 tolerance; so each number stands beside its definition, the norm of the update, and a null: what a Gaussian update of
-that norm would have left unchanged. Tensors are read in blocks, two of them by two threads at once; nothing holds a
-whole model. Left out: which definition is right. LoRA and full fine-tuning are not comparable by these numbers.
+that norm would have left unchanged. A folder's ``model.safetensors`` is read, else the shards that its index names, and
+no other file; tensors are read in blocks, two of them by two threads at once, so nothing holds a whole model. Left out:
+which definition is right (LoRA and full fine-tuning are not comparable by these numbers); adapters, which PEFT merges
+(``azr.models.loading.checkpoint``); pickled ``.bin`` files (opening one may run code), quantised weights, hub names.
 """
 
 from __future__ import annotations
 
+import json
 import math
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+import pandas as pd
+from safetensors import SafetensorError, safe_open
 
 from azr.errors import UserError
-from azr.metrics.checkpoints import open_checkpoint
 
 if TYPE_CHECKING:
-    import pandas as pd
     import torch
 
-    from azr.metrics.checkpoints import Checkpoint
+    Checkpoint = str | Path | Mapping[str, torch.Tensor]
+    Readers = dict[str, Callable[[], torch.Tensor]]
+    """By the name of a tensor, what reads it."""
 
 DEFINITIONS = {
     ("float32", "exact"): "w1 = w0",
@@ -66,7 +73,6 @@ def update_sparsity(before: Checkpoint, after: Checkpoint) -> pd.DataFrame:
     Raises:
         UserError: a checkpoint cannot be read, or the two have no comparable tensor in common.
     """
-    import pandas as pd
     import torch
 
     old, new = open_checkpoint(before), open_checkpoint(after)
@@ -181,3 +187,45 @@ def _null(base: torch.Tensor, deviation: float, dtype: torch.dtype) -> np.ndarra
     sample = base[::stride].float()
     moved = sample + sample.new_tensor(np.random.default_rng(0).normal(0, deviation, len(sample)))
     return np.array(_block_compared(sample, moved.to(dtype), sample.new_empty(2, len(sample)))[:5]) / len(sample)
+
+
+def open_checkpoint(source: Checkpoint) -> Readers:
+    """The tensors of a folder, of a ``.safetensors`` file, or of a state dict (those that share memory count once).
+
+    Raises UserError where there are none that can be read.
+    """
+    if isinstance(source, Mapping):
+        first: dict[object, str] = {}
+        for name, tensor in source.items():
+            first.setdefault((tensor.data_ptr() or name, tensor.shape, tensor.stride()), name)
+        return {name: source[name].detach().cpu for name in first.values()}
+    path = Path(source)
+    whole, index = path / "model.safetensors", path / "model.safetensors.index.json"
+    if path.is_file() or whole.is_file():
+        return _of_file(path if path.is_file() else whole)
+    if not index.is_file():
+        raise UserError(
+            f"{path} has no model.safetensors, whole or in shards: save the model by save_pretrained first, an adapter "
+            "merged into its base."
+        )
+    shards = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+    return {name: reader for shard in shards for name, reader in _of_file(path / shard).items()}
+
+
+def _of_file(path: Path) -> Readers:
+    with _opened(path) as file:
+        names = file.keys()
+    return {name: partial(_read, path, name) for name in names}
+
+
+def _read(path: Path, name: str) -> torch.Tensor:
+    """A tensor as it is stored; its pages come into memory as they are read, and leave it with it."""
+    with _opened(path) as file:
+        return file.get_tensor(name)
+
+
+def _opened(path: Path) -> safe_open:
+    try:
+        return safe_open(path, "pt")
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"{path} is no readable safetensors file: save or download it again.") from error

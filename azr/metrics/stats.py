@@ -4,9 +4,6 @@ A study has S training seeds, M problems and n samples a problem; samples of one
 Two models answer the same problems, so differences are paired: subtract their tables [S, M], then take the interval. A
 handful of seeds gets a t-interval: the percentile bootstrap over three seeds covers 0.74 instead of 0.95.
 
->>> crossed_interval([[0.1, 0.3, 0.2], [0.2, 0.3, 0.1]]).p_value(side="greater") < 0.05
-True
-
 Left out: hierarchical Bayesian models, and anything that treats samples of one problem as independent.
 """
 

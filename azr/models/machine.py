@@ -1,8 +1,5 @@
 """What this machine has: cores, memory, GPUs, packages, sandbox; what ``azr doctor`` prints.
 
->>> 0 < cores()
-True
-
 Left out: measuring speed, and changing anything.
 """
 

@@ -54,7 +54,6 @@ class Costs:
 
 
 def costs(config: PretrainedConfig, profile: Profile) -> Costs:
-    """Count and measure the model of a configuration."""
     own, rollout, train, text = profile.model, profile.rollout, profile.train, config.get_text_config()
     with torch.device("meta"), warnings.catch_warnings(action="ignore"):  # PEFT's, of names that are deprecated
         model = AutoModelForCausalLM.from_config(config, dtype=getattr(torch, own.weights))

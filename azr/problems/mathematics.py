@@ -109,7 +109,6 @@ class MathWorker:
         self._process: subprocess.Popen[bytes] | None = None
 
     def close(self) -> None:
-        """End the process."""
         if self._process is not None:
             self._process.kill()
             self._process.communicate()

@@ -31,8 +31,6 @@ _DRAWS = 100  # of a program of some size, before the size counts as used up
 
 @dataclass(frozen=True)
 class Problem:
-    """One problem of a set."""
-
     id: str
     """Unique within its set, and the same wherever the set is loaded from."""
     group: str

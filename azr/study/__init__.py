@@ -158,7 +158,6 @@ class Study:
         return frame
 
     def save(self, figure: Figure, name: str, frame: pd.DataFrame) -> None:
-        """Write a figure as PNG and PDF with the CSV it was drawn from."""
         from azr.figures.style import save
 
         save(figure, name, frame, self.figures)

@@ -60,7 +60,6 @@ class Contrast:
 
     @property
     def statistic(self) -> str:
-        """In words."""
         group = f", {self.group}" if self.group != ALL else ""
         control = f" − {label_of(self.control)}" if self.control else ""
         share = ", as a share of the latter" if self.share else ""
@@ -68,7 +67,6 @@ class Contrast:
 
     @property
     def rule(self) -> str:
-        """In words."""
         bound = f"¼ of self-play's change in {self.quarter_of}" if self.quarter_of else f"{self.margin:g}"
         words = {"=": f"within ± {bound}", "": ""}.get(self.side, f"{self.side} {bound}")
         return words if self.level == 0.95 else f"{words} ({self.level:.0%} interval)"

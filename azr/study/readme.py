@@ -22,7 +22,6 @@ START, END = "<!-- results: written by python -m azr.study.readme -->", "<!-- en
 
 
 def markdown(frame: pd.DataFrame) -> str:
-    """A frame of texts as a Markdown table."""
     lines = [list(frame.columns), ["---"] * frame.shape[1], *frame.astype(str).to_numpy().tolist()]
     return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
 

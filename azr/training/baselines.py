@@ -124,7 +124,6 @@ def reward_function(problem_set: ProblemSet, grade: Grade) -> Callable[..., list
 
 
 def rewards_of(graded: Sequence[Graded]) -> np.ndarray:
-    """The solver's rewards, shape (n,)."""
     return solver_rewards(np.array([g.correct for g in graded]), np.array([g.well_formed for g in graded]))
 
 
@@ -152,7 +151,6 @@ class FixedProblems:
             self.groups.setdefault(problem.group, []).append(problem)
 
     def step(self, step: int, generate: Generate, generate_from_base: Generate | None = None) -> StepResult:
-        """Solve the problems of step number ``step`` (from 1)."""
         clock, problems = Clock(), []
         rng = np.random.default_rng([self.seed, 2, step])
         for own, share in zip(self.groups.values(), np.array_split(range(self.rows), len(self.groups)), strict=True):

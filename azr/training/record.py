@@ -23,7 +23,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from azr.errors import UserError
 from azr.progress import Progress
 from azr.runs import Run, append_lines
-from azr.selfplay import Row, StepResult
+from azr.selfplay import StepResult
 
 TRL = {
     "reward": "reward",
@@ -46,23 +46,20 @@ def record_of_rows(
     groups: dict[str, dict[str, float]] = {}
     for group in dict.fromkeys(row.group for row in result.rows):
         own = [i for i, row in enumerate(result.rows) if row.group == group]
-        groups[group] = _of_group([result.rows[i] for i in own], advantages[own])
+        rows = [result.rows[i] for i in own]
+        lengths = [len(row.completion.ids) for row in rows]
+        groups[group] = {
+            "reward": float(np.mean([row.reward for row in rows])),
+            "length": float(np.mean(lengths)),
+            "tokens": sum(lengths),
+            "zero_advantage": float(np.mean(advantages[own] == 0)),
+            "truncated": float(np.mean([not row.completion.ended for row in rows])),
+        }
         if group in sums:
             nll, entropy, tokens = sums[group]
             groups[group] |= {"entropy_nll": nll / tokens, "entropy_full": entropy / tokens}
     trained = sum(len(row.completion.ids) for row in result.rows if row.trained)
     return result.metrics | {"step": step, "groups": groups, "tokens": result.metrics["tokens"] | {"trained": trained}}
-
-
-def _of_group(rows: Sequence[Row], advantages: np.ndarray) -> dict[str, float]:
-    lengths = [len(row.completion.ids) for row in rows]
-    return {
-        "reward": float(np.mean([row.reward for row in rows])),
-        "length": float(np.mean(lengths)),
-        "tokens": sum(lengths),
-        "zero_advantage": float(np.mean(advantages == 0)),
-        "truncated": float(np.mean([not row.completion.ended for row in rows])),
-    }
 
 
 def flat(record: Mapping[str, Any]) -> dict[str, float]:
@@ -91,15 +88,11 @@ class RecordCallback(TrainerCallback):
 
     def __init__(self, run: Run, compose: Compose, kept: Sequence[int], watch: Watch | None) -> None:
         self.run, self.compose, self.kept, self.watch = run, compose, kept, watch
-        self.progress: Progress | None = None
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Start the line of progress."""
-        if state.is_world_process_zero:
-            self.progress = Progress(self.run.folder.name, args.max_steps, state.global_step)
+        self.progress = Progress(self.run.folder.name, args.max_steps, state.global_step)
 
     def on_step_begin(self, *_: Any, **__: Any) -> None:
-        """Start the clock."""
         self.began = time.perf_counter()
 
     def on_step_end(self, *_: Any, **__: Any) -> None:
@@ -130,9 +123,8 @@ class RecordCallback(TrainerCallback):
         append_lines(self.run.folder / "log.jsonl", [record])
         if proposals:
             append_lines(self.run.folder / "proposals.jsonl", proposals)
-        if self.progress:
-            rewards = [g["reward"] for name, g in record["groups"].items() if "solver" in name and "reward" in g]
-            note = f"solver reward {np.mean(rewards):+.2f}" if rewards else f"loss {record['loss']:.3f}"
-            self.progress.update(state.global_step, note)
+        rewards = [g["reward"] for name, g in record["groups"].items() if "solver" in name and "reward" in g]
+        note = f"solver reward {np.mean(rewards):+.2f}" if rewards else f"loss {record['loss']:.3f}"
+        self.progress.update(state.global_step, note)
         if self.watch:
             self.watch(self.run)

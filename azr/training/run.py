@@ -242,7 +242,6 @@ class BufferCallback(TrainerCallback, ExportableState):
         self.source = source
 
     def state(self) -> dict[str, Any]:
-        """What the checkpoint keeps."""
         return {"buffer": self.source.buffer.to_json()}
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:

@@ -25,7 +25,7 @@ import time
 from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -38,19 +38,12 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, defa
 from azr.advantages import row_weights, task_relative_advantages
 from azr.config import Profile
 from azr.models.scoring import token_scores
-from azr.selfplay import Generate, StepResult
+from azr.selfplay import SelfPlay
+from azr.training.baselines import FixedProblems
 from azr.training.lora import fuse
 from azr.training.policy import Policy
 from azr.training.record import flat, record_of_rows
 from azr.training.settings import SelfPlayArguments, lora_config, shared_settings
-
-
-class Source(Protocol):
-    """Where a step's rows come from."""
-
-    def step(self, step: int, generate: Generate, generate_from_base: Generate) -> StepResult:
-        """Rows of a step, from 1, sampled with ``generate``, or from the untrained model with the other one."""
-        ...
 
 
 def policy_loss(
@@ -71,7 +64,7 @@ class SelfPlayTrainer(Trainer):
         self,
         model: PreTrainedModel,
         tokenizer: PreTrainedTokenizerBase,
-        source: Source,
+        source: SelfPlay | FixedProblems,
         profile: Profile,
         seed: int,
         folder: Path,

@@ -1,9 +1,5 @@
 """The second domain: short arithmetic questions in words, on which self-play never trains (transfer, RQ1).
 
->>> question = draw_question(random.Random(1))
->>> question.text.startswith("question ")
-True
-
 A question is a start and one to four changes; the trace is the running total. The answer is an integer.
 """
 

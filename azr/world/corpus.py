@@ -3,10 +3,6 @@
 ``documents(seed, count)`` yields (prompt, response) pairs: correct traces and, at known rates, traces gone wrong and
 malformed proposals, so that the base model knows how and is unreliable, the state that reinforcement learning sharpens.
 Programs come from the train split of the grammar; the program text decides the split, so test problems are disjoint.
-
->>> prompt, response = next(documents(seed=0, count=1))
->>> prompt.endswith("\\n")
-True
 """
 
 from __future__ import annotations

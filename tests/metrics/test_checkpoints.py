@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
 from azr.errors import UserError
-from azr.metrics.checkpoints import open_checkpoint
+from azr.metrics.sparsity import open_checkpoint
 from azr.models.loading import checkpoint
 from azr.world.tokenizer import build_tokenizer
 
