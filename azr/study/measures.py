@@ -156,4 +156,6 @@ def evaluate_sets(
     if out:
         frame.to_csv(out, index=False) if out.suffix == ".csv" else frame.to_parquet(out, index=False)
         print(f"written: {out}")
+    for name in names:
+        _notes(subject, name, subject.last).unlink(missing_ok=True)
     return frame.reset_index(drop=True)

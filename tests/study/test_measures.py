@@ -1,5 +1,6 @@
 """What is measured of the built-in model, and that nothing is measured twice."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,28 @@ def test_any_problem_set_is_counted_and_written(profile, tmp_path, capsys):
     assert frame["set"].tolist() == ["world/arithmetic"] * 2
     assert "world/arithmetic, arithmetic: 0." in capsys.readouterr().out
     assert len(out.read_text().splitlines()) == 3
+
+
+def test_a_corrected_answer_is_measured_anew_finished_or_not(profile, tmp_path, monkeypatch):
+    own, subject = tmp_path / "mine.jsonl", Subject(Run(tmp_path / "base-seed0"), profile, BASE)
+    tasks = [{"type": "deduction", "program": "def f(x):\n    return x", "inputs": ["4"], "outputs": ["99"]}] * 2
+
+    def right() -> int:
+        own.write_text("".join(json.dumps(task | {"message": ""}) + "\n" for task in tasks))
+        return int(evaluate_sets(subject, [str(own)])["c"].sum())
+
+    assert right() == 0
+    assert not list(tmp_path.rglob("mine*step*.jsonl"))
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(measures.pd, "concat", interrupted)  # once all is counted
+        right()
+    assert list(tmp_path.rglob("mine*step*.jsonl"))
+    tasks[0] = tasks[0] | {"outputs": ["4"]}
+    assert right() > 0
+
+
+def interrupted(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
 
 
 def test_steps_are_those_whose_weights_were_kept_and_more_samples_go_to_the_arms_that_are_drawn(profile, tmp_path):
