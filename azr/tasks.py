@@ -77,8 +77,9 @@ class Task:
 
     @classmethod
     def from_json(cls, row: dict[str, Any]) -> Self:
-        """The task that ``to_json`` wrote."""
-        return cls(TaskType(row["type"]), row["program"], tuple(row["inputs"]), tuple(row["outputs"]), row["message"])
+        """The task that ``to_json`` wrote; it may lack a message."""
+        message = str(row.get("message") or "")
+        return cls(TaskType(row["type"]), row["program"], tuple(row["inputs"]), tuple(row["outputs"]), message)
 
 
 @dataclass(frozen=True)

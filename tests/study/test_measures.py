@@ -8,6 +8,7 @@ import pytest
 from azr.arms import BASE
 from azr.config import Profile, load_profile, override
 from azr.errors import UserError
+from azr.problems import load_problems
 from azr.prompts.compact import CompactStyle
 from azr.runs import Run, write_json
 from azr.study import measures
@@ -80,19 +81,18 @@ def test_any_problem_set_is_counted_and_written(profile, tmp_path, capsys):
 
 def test_a_corrected_answer_is_measured_anew_finished_or_not(profile, tmp_path, monkeypatch):
     own, subject = tmp_path / "mine.jsonl", Subject(Run(tmp_path / "base-seed0"), profile, BASE)
-    tasks = [{"type": "deduction", "program": "def f(x):\n    return x", "inputs": ["4"], "outputs": ["99"]}] * 2
+    tasks = [problem.task.to_json() for problem in load_problems("world/test", 4).problems[:4]]
 
-    def right() -> int:
-        own.write_text("".join(json.dumps(task | {"message": ""}) + "\n" for task in tasks))
+    def right(**changes: object) -> int:
+        own.write_text("".join(json.dumps(task | changes) + "\n" for task in tasks))
         return int(evaluate_sets(subject, [str(own)])["c"].sum())
 
-    assert right() == 0
-    assert not list(tmp_path.rglob("mine*step*.jsonl"))
+    assert right(outputs=["'none'"]) == 0
+    assert not list(tmp_path.rglob("*mine*step*.jsonl"))
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(measures.pd, "concat", interrupted)  # once all is counted
-        right()
-    assert list(tmp_path.rglob("mine*step*.jsonl"))
-    tasks[0] = tasks[0] | {"outputs": ["4"]}
+        right(outputs=["'none'"])
+    assert list(tmp_path.rglob("*mine*step*.jsonl"))
     assert right() > 0
 
 
