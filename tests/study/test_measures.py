@@ -89,9 +89,10 @@ def test_a_corrected_answer_is_measured_anew_finished_or_not(profile, tmp_path, 
 
     assert right(outputs=["'none'"]) == 0
     assert not list(tmp_path.rglob("*mine*step*.jsonl"))
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr(measures.pd, "concat", interrupted)  # once all is counted
-        right(outputs=["'none'"])
+        with pytest.raises(KeyboardInterrupt):
+            right(outputs=["'none'"])
     assert list(tmp_path.rglob("*mine*step*.jsonl"))
     assert right() > 0
 
