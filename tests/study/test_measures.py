@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pytest
 
+import azr
 from azr.arms import BASE
 from azr.config import Profile, load_profile, override
 from azr.errors import UserError
 from azr.problems import load_problems
 from azr.prompts.compact import CompactStyle
 from azr.runs import Run, write_json
-from azr.study import measures
+from azr.study import measures, subject
 from azr.study.measures import RESPONSES, evaluate_sets, fixed_prompts, measure
 from azr.study.subject import Subject, subject_of
 from azr.tasks import Role
@@ -77,6 +78,14 @@ def test_any_problem_set_is_counted_and_written(profile, tmp_path, capsys):
     assert frame["set"].tolist() == ["world/arithmetic"] * 2
     assert "world/arithmetic, arithmetic: 0." in capsys.readouterr().out
     assert len(out.read_text().splitlines()) == 3
+
+
+def test_several_sets_are_evaluated_with_settings_of_ones_own(tmp_path, monkeypatch):
+    monkeypatch.setattr(subject, "RUNS", tmp_path)
+    sets = ["world/arithmetic", "sums/test"]
+    frame = azr.evaluate("nano", sets, 2, 1, settings={"evaluation.max_new_tokens": 1})
+    assert frame["set"].tolist() == sets
+    assert (frame["length"] == 1).all()
 
 
 def test_a_corrected_answer_is_measured_anew_finished_or_not(profile, tmp_path, monkeypatch):
