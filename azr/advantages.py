@@ -8,8 +8,6 @@ REINFORCE++ does so for each group apart. A response of L tokens therefore weigh
 [0.913, -0.913]
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 

@@ -10,8 +10,6 @@ worked answers to them).
 'frozen'
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path

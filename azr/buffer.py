@@ -10,8 +10,6 @@ buffer drops its oldest tasks, not the newest.
 1
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any, Self
 

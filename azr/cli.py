@@ -8,9 +8,8 @@ What takes seconds to import is imported by the command that needs it, after the
 mistake, 130 interrupted. Left out on purpose: any work of its own.
 """
 
-from __future__ import annotations
-
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,18 +21,32 @@ from azr import __version__
 from azr.errors import FailedError, UserError, in_a_sentence
 from azr.runs import DEFAULT_PROFILE, RUNS, Run, profile_names, run_folder, stamp
 
-NEW, THERE = click.Path(path_type=Path), click.Path(path_type=Path, exists=True)
-FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+FOLDER, THERE = click.Path(path_type=Path, file_okay=False), click.Path(path_type=Path, exists=True)
+NEW, FILE = click.Path(path_type=Path, dir_okay=False), click.Path(path_type=Path, exists=True, dir_okay=False)
 COUNT, SEED = click.IntRange(min=1), click.IntRange(min=0, max=2**31 - 1)
 
 
 def settings_of(_: click.Context, __: click.Parameter, given: Sequence[str]) -> dict[str, Any]:
     """The values of ``--set NAME=VALUE`` options by name, read as YAML. Raises UserError where one has no value."""
-    pairs = [text.partition("=") for text in given]
-    for name, equals, _value in pairs:
+    values = {}
+    for text in given:
+        name, equals, value = text.partition("=")
         if not equals:
             raise UserError(f"--set {name} has no value: write it as NAME=VALUE, for instance train.steps=3.")
-    return {name: yaml.safe_load(value) for name, _, value in pairs}
+        try:
+            values[name] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise UserError(f"--set {text}: '{value}' is no YAML; close its brackets or quote it.") from None
+    return values
+
+
+def table_file(_: click.Context, __: click.Parameter, given: Path | None) -> Path | None:
+    """Where a table is written in the end. Raises UserError, before the work, where it could not be."""
+    if given and given.suffix not in (".csv", ".parquet"):
+        raise UserError(f"{given} is no name of a table: let it end in .csv or .parquet.")
+    if given and not given.parent.is_dir():
+        raise UserError(f"There is no folder {given.parent} for {given.name}: make it, or name another.")
+    return given
 
 
 def profile_option(default: str | None = DEFAULT_PROFILE) -> Callable[[Any], Any]:
@@ -71,7 +84,7 @@ def doctor(model: str | None, profile: str | None, changes: dict[str, Any]) -> N
     """
     from azr.config import choose_profile
 
-    if model or profile:
+    if model is not None or profile:
         chosen = choose_profile(profile, model, changes)
         from azr.models.memory import fit_report
 
@@ -93,7 +106,7 @@ def base() -> None:
 
 @base.command()
 @click.option("--size", type=click.Choice(["nano", "micro"]), required=True)
-@click.option("--out", type=NEW, required=True, metavar="FOLDER", help="where the model is written")
+@click.option("--out", type=FOLDER, required=True, metavar="FOLDER", help="where the model is written")
 @click.option("--steps", type=COUNT, help="optimizer steps instead of those of the shipped model")
 def build(size: str, out: Path, steps: int | None) -> None:
     """Train a built-in model again from scratch (nano: about an hour on two cores)."""
@@ -108,7 +121,7 @@ def build(size: str, out: Path, steps: int | None) -> None:
 @model_option
 @click.option("--seed", type=SEED, default=0, help="seed of sampling and of the adapter (default: 0)")
 @click.option("--seed-file", type=FILE, multiple=True, help="start self-play from seeds in AZR's format (repeatable)")
-@click.option("--out", type=NEW, metavar="FOLDER", help="run folder (default: runs/PROFILE/MODEL/ARM-seedN)")
+@click.option("--out", type=FOLDER, metavar="FOLDER", help="run folder (default: runs/PROFILE/MODEL/ARM-seedN)")
 @set_option
 def train(
     arm: str,
@@ -142,12 +155,18 @@ def train(
 
 
 def custom_name(arm: str, changes: dict[str, Any]) -> str:
-    """The name of a run with settings of its own.
+    """The name of a run with settings of its own, but for its model, which the folder above names.
 
-    >>> custom_name("selfplay", {"train.steps": 3})
-    'selfplay,steps=3'
+    >>> custom_name("selfplay", {"train.steps": 3, "rollout.temperature": 0.7})
+    'selfplay,steps=3,rollout.temperature=0.7'
     """
-    own = [f"{name.rpartition('.')[2]}={value}" for name, value in changes.items()]
+    from azr.config import Profile
+
+    sections = [value for value in Profile(name="").model_dump().values() if isinstance(value, dict)]
+    keys = Counter(key for section in sections for key in section)
+    changes = {name: value for name, value in changes.items() if name != "model.name"}
+    short = {name: name.rpartition(".")[2] for name in changes}
+    own = [f"{short[name] if keys[short[name]] < 2 else name}={value}" for name, value in changes.items()]
     name = ",".join([arm, *own]).replace("/", "_").replace(" ", "")
     return name if len(name) < 80 else f"{arm},{stamp(changes)}"
 
@@ -159,7 +178,7 @@ def custom_name(arm: str, changes: dict[str, Any]) -> str:
 @click.option("--samples", type=COUNT, help="samples a problem instead of the profile's")
 @click.option("--limit", type=COUNT, help="problems of each group instead of the profile's")
 @click.option("--sampling-seed", type=SEED, default=0, help="seed of sampling (default: 0)")
-@click.option("--out", type=NEW, metavar="FILE", help="write the table there (.parquet or .csv)")
+@click.option("--out", type=NEW, metavar="FILE", callback=table_file, help="write the table there (.parquet or .csv)")
 @profile_option(default=None)
 @set_option
 def evaluate(
@@ -213,7 +232,7 @@ def compare(first: Path, second: Path, k: tuple[int, ...]) -> None:
 @click.argument("before", metavar="BASE")
 @click.argument("after", metavar="TRAINED")
 @click.option("--by", type=click.Choice(["layer", "module"]), help="one number for each layer or module type")
-@click.option("--csv", type=NEW, metavar="FILE", help="write the numbers there as well")
+@click.option("--csv", type=NEW, metavar="FILE", callback=table_file, help="write the numbers there as well")
 def sparsity(before: str, after: str, by: str | None, csv: Path | None) -> None:
     """The share of parameters that training left unchanged, by what one calls unchanged.
 

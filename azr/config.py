@@ -10,17 +10,18 @@ and values outside the bounds that stand beside each field; here that becomes on
 in brackets. Left out: what the arms change of a profile (``azr.arms``).
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from azr.errors import UserError
 from azr.runs import BUILT_IN, DEFAULT_PROFILE, PACKAGE, PROFILES, REAL, profile_names
+
+Names = Annotated[tuple[str, ...], BeforeValidator(lambda given: (given,) if isinstance(given, str) else given)]
+"""A single name is a list of one."""
 
 
 class Section(BaseModel):
@@ -32,7 +33,7 @@ class Section(BaseModel):
 class ModelConfig(Section):
     """The model of a run, and what of it is trained."""
 
-    name: str = "nano"
+    name: str = Field("nano", min_length=1)
     """A built-in size (nano, micro), smollm2 (a package's), a local folder or GGUF file, or a hub id."""
     prompt_style: Literal["compact", "paper", "paper-chat", "plain"] = "compact"
     """compact (built-in models), paper (AZR's plain text, for base models), paper-chat (the same through a chat
@@ -124,7 +125,7 @@ class ProblemsConfig(Section):
     """Problems of it, per group (the world has a group a task type, a benchmark one)."""
     validation: str = "world/validation"
     """What arms are compared on."""
-    test: tuple[str, ...] = ("world/test", "world/arithmetic")
+    test: Names = ("world/test", "world/arithmetic")
     """What pass@k is drawn of."""
 
 
@@ -171,7 +172,7 @@ class StudyModel(Section):
     name: str
     seeds: int = Field(1, ge=1)
     """Training seeds of each arm."""
-    arms: tuple[str, ...] | None = None
+    arms: Names | None = None
     """The arms trained with it; those of the profile where it names none."""
 
 
@@ -180,8 +181,8 @@ class Profile(Section):
 
     name: str
     models: tuple[StudyModel, ...] = Field((StudyModel(name="nano"),), min_length=1)
-    arms: tuple[str, ...] = ("sft", "rlvr", "selfplay")
-    seed_files: tuple[str, ...] = ()
+    arms: Names = ("sft", "rlvr", "selfplay")
+    seed_files: Names = ()
     """Files in AZR's format from which self-play starts, by their place in the package; none for the model's own."""
     threads: int = Field(1, ge=1)
     """CPU threads of one training or measuring process; repeating a result to the digit needs the same number."""
@@ -199,19 +200,23 @@ class Profile(Section):
         train, rows = self.train, self.rollout.rows
         if train.proposer_reward not in PROPOSER_REWARDS:
             names = ", ".join(PROPOSER_REWARDS)
-            raise ValueError(f"there is no proposer reward '{train.proposer_reward}'; choose one of {names}")
+            raise ValueError(f"There is no proposer reward '{train.proposer_reward}'; choose one of {names}.")
         if train.proposer == "base" and (self.model.full or self.engine.name != "transformers"):
-            raise ValueError("the base proposes by switching the adapter off: use LoRA and engine.name=transformers")
+            raise ValueError("The base proposes by switching the adapter off: use LoRA and engine.name=transformers.")
         if rows % train.micro_batch:
-            raise ValueError(f"train.micro_batch {train.micro_batch} does not divide the {rows} rows of a step")
+            raise ValueError(f"train.micro_batch {train.micro_batch} does not divide the {rows} rows of a step.")
         if rows % train.group:
-            raise ValueError(f"train.group {train.group} does not divide the {rows} rows of a step")
+            raise ValueError(f"train.group {train.group} does not divide the {rows} rows of a step.")
         return self
 
     @property
     def seeds(self) -> list[Path]:
-        """The paths of ``seed_files``."""
-        return [PACKAGE / name for name in self.seed_files]
+        """The paths of ``seed_files``. Raises UserError where one is no file."""
+        paths = [PACKAGE / name for name in self.seed_files]
+        for path in paths:
+            if not path.is_file():
+                raise UserError(f"seed_files has {path}, which is no file: give its whole path, or take it out.")
+        return paths
 
     @property
     def steps(self) -> int:
@@ -242,9 +247,16 @@ def load_profile(name: str) -> Profile:
 
 
 def choose_profile(name: str | None, model: str | None, changes: Mapping[str, Any]) -> Profile:
-    """A profile with a model and settings of one's own; by default laptop for the built-in ones, real or gpu."""
+    """A profile with a model and settings of one's own; by default laptop for the built-in ones, real or gpu.
+
+    Raises UserError as ``override`` does, and for settings that belong to the study and not to a run.
+    """
+    for study in {"name", "models"} & set(changes):
+        raise UserError(f"'{study}' is the profile's own: it cannot be set for a run.")
+    changes = {**changes} | ({} if model is None else {"model.name": model})
+    model = changes.get("model.name")
     name = name or ("real" if model == REAL else DEFAULT_PROFILE if model in (None, *BUILT_IN) else "gpu")
-    return override(load_profile(name), {**changes} | ({"model.name": model} if model else {}))
+    return override(load_profile(name), changes)
 
 
 def profile_of(values: Mapping[str, Any]) -> Profile:
@@ -275,7 +287,5 @@ def _first_mistake(error: ValidationError) -> str:
     if first["type"] == "extra_forbidden":
         return f"There is no setting '{name}'; see azr/config.py for those there are."
     if first["type"] == "value_error":
-        sentence = str(first["ctx"]["error"])
-        return f"{sentence[0].upper()}{sentence[1:]}."
-    wanted = first["msg"].removeprefix("Input should be ").removeprefix("a valid ")
-    return f"{name} is {first['input']!r}; it must be {wanted}."
+        return str(first["ctx"]["error"])
+    return f"{name} is {first['input']!r}: {first['msg'].replace('Input', 'it')}."

@@ -1,15 +1,13 @@
 """What ends a command, or a cell, with one sentence, or a few lines, and no traceback."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 REFUSED = (
     "No space left", "quota exceeded", "Read-only file system", "Permission denied", "Operation not permitted",
-    "PytorchStreamWriter failed", "inline_container.cc",
+    "Not a directory", "File exists", "PytorchStreamWriter failed", "inline_container.cc",
 )  # fmt: skip
-"""In what is said of a disk that is full, or may not be written; by torch the last two."""
+"""In what is said of a disk that is full, may not be written, or has a file for a folder; by torch the last two."""
 
 
 class UserError(Exception):

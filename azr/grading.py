@@ -8,8 +8,6 @@ program it goes through the policy and the sandbox like any other. Equality is o
 literals that the sandbox wrote. Left out: partial credit; induction needs every hidden pair.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from azr.executor import Executor, Job, same_literal

@@ -1,7 +1,5 @@
 """One line of progress with an estimate of the time left, for long work: rewritten on a terminal, sparse in a log."""
 
-from __future__ import annotations
-
 import os
 import sys
 import time

@@ -8,8 +8,6 @@ for a malformed or invalid proposal, else its shape's value (AZR, arXiv 2505.033
 Left out: AZR's intrinsic rewards (complexity, diversity), which all of its scripts switch off.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

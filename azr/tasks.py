@@ -10,8 +10,6 @@ Programs, inputs and outputs are text: a program defines ``f``, an input is the 
 one call, an output is the literal of the value. Nothing here runs a program; see ``azr.executor``.
 """
 
-from __future__ import annotations
-
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any, Self
@@ -76,7 +74,8 @@ class Task:
 
     @classmethod
     def from_json(cls, row: dict[str, Any]) -> Self:
-        return cls(TaskType(row["type"]), row["program"], tuple(row["inputs"]), tuple(row["outputs"]), row["message"])
+        message = str(row.get("message") or "")
+        return cls(TaskType(row["type"]), row["program"], tuple(row["inputs"]), tuple(row["outputs"]), message)
 
 
 @dataclass(frozen=True)

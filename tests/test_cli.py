@@ -2,13 +2,16 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import pytest
 
+import azr
 from azr import cli
 from azr.cli import custom_name, guarded, main
 from azr.errors import UserError
+from azr.runs import ROOT, Run
 
 
 def commands(group: click.Group, names=()):
@@ -49,11 +52,27 @@ def test_help_and_refusals_load_nothing_heavy():
         "evaluate nano --data README.md",
         "doctor --set train.steps=3",
         "evaluate nano --problems a --problems b --data README.md",
+        "evaluate nano --out table.txt",
+        "evaluate nano --out nowhere/table.csv",
+        "evaluate nano --out tests",
+        "evaluate nano --problems world/test --data README.md --limit 1",
+        "sparsity nano nano --csv nowhere/table.csv",
+        "train selfplay --set train.steps=[",
+        "train selfplay --set train.steps={a",
+        "train selfplay --set name=foo/../../bar",
+        "train selfplay --set models=[]",
+        "train selfplay --set seed_files=[absent.jsonl]",
+        "train selfplay --out README.md",
+        "base build --size nano --out README.md",
+        "base build --size nano --out README.md/folder",
+        "compare README.md README.md",
+        "seeds azr/problems/sums-test.jsonl",
         "run --profile huge",
         "report --bogus",
     ],
 )
-def test_mistakes_get_one_sentence_and_exit_code_2(words, capsys):
+def test_mistakes_get_one_sentence_and_exit_code_2(words, capsys, monkeypatch):
+    monkeypatch.chdir(ROOT)
     assert main(words.split()) == 2
     printed = capsys.readouterr()
     assert printed.out == ""
@@ -85,3 +104,22 @@ def test_a_run_with_settings_of_its_own_does_not_take_the_place_of_the_study():
     assert names[0] == "selfplay"
     assert len({*names}) == 3
     assert "/" not in custom_name("sft", {"problems.train": "my/data.jsonl"})
+    alike = ("rollout.temperature", "evaluation.temperature", "rollout.max_new_tokens", "evaluation.max_new_tokens")
+    assert len({custom_name("selfplay", {name: 1}) for name in alike}) == len(alike)
+
+
+def test_the_command_and_the_function_train_in_the_same_folder(monkeypatch):
+    from azr.training import run
+
+    seen = []
+
+    def trained(arm, profile, seed, folder, *_, **__):
+        seen.append((profile, folder))
+        return Run(folder)
+
+    monkeypatch.setattr(run, "train", trained)
+    main(["train", "rlvr", "--model", "someone/model", "--set", "train.steps=3"])
+    azr.train("rlvr", settings={"model.name": "someone/model", "train.steps": 3})
+    assert seen[0] == seen[1]
+    assert seen[0][0].name == "gpu"
+    assert azr.train("rlvr", folder="own").folder == Path("own")

@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from azr.arms import ARMS
-from azr.config import Profile, load_profile, override, profile_of
+from azr.config import Profile, choose_profile, load_profile, override, profile_of
 from azr.errors import UserError
 from azr.runs import PROFILES, profile_names
 
@@ -59,6 +59,29 @@ def test_what_no_run_can_have_is_refused_in_one_sentence(change):
     with pytest.raises(UserError) as refused:
         override(load_profile("smoke"), change)
     assert "\n" not in str(refused.value)
+
+
+def test_a_name_alone_is_a_list_of_one():
+    assert override(load_profile("smoke"), {"problems.test": "mbpp_plus"}).problems.test == ("mbpp_plus",)
+
+
+def test_the_profile_is_that_of_the_model_however_it_is_named():
+    by_setting = choose_profile(None, None, {"model.name": "someone/model"})
+    assert by_setting == choose_profile(None, "someone/model", {})
+    assert by_setting.name == "gpu"
+
+
+@pytest.mark.parametrize("changes", [{"name": "a/../../b"}, {"models": []}, {"model.name": ""}, {"model.name": None}])
+def test_what_belongs_to_the_study_or_is_no_model_is_refused(changes):
+    with pytest.raises(UserError):
+        choose_profile("smoke", None, changes)
+    with pytest.raises(UserError):
+        choose_profile(None, "", {})
+
+
+def test_settings_are_named_as_they_are_written():
+    with pytest.raises(UserError, match=r"^train\.micro_batch"):
+        override(load_profile("smoke"), {"rollout.batch": 7})
 
 
 def test_a_profile_is_a_name_never_a_path():

@@ -11,6 +11,8 @@ from azr.errors import FailedError, Stopped, UserError, in_a_sentence
 SAID = [
     OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "runs/x"),
     PermissionError(errno.EACCES, os.strerror(errno.EACCES), "runs/x"),
+    FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), "README.md"),
+    NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), "README.md/x"),
     OSError(errno.EROFS, os.strerror(errno.EROFS), "runs/x"),
     SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)"),
     RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 576 vs 534"),

@@ -16,8 +16,6 @@ costs time and nothing more.
 Left out: any attempt to follow values; a NaN that comes of an overflow and is put in a set is not seen.
 """
 
-from __future__ import annotations
-
 import ast
 import builtins
 import math

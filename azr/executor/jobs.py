@@ -8,8 +8,6 @@ worker the start of a ``Result``, which is read with suspicion (``read_result``)
 it.
 """
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass
 from enum import StrEnum

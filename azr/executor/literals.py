@@ -11,8 +11,6 @@ subclasses (Counter, namedtuple, IntEnum), whose repr is no literal; and threads
 as macOS has them) that CPython's parser can overrun it.
 """
 
-from __future__ import annotations
-
 import ast
 import warnings
 from cmath import isfinite

@@ -7,8 +7,6 @@ is loaded beforehand, since a program finds no files. Left out: protection from 
 here, which gets a process of its own; and of the built-in types, which CPython gives.
 """
 
-from __future__ import annotations
-
 import ast
 import builtins
 import contextlib

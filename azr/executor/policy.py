@@ -9,8 +9,6 @@ This is the first layer, over the syntax tree. It is no wall by itself (``sandbo
 in a task and makes the rest predictable. Left out: what a program does at run time, see ``namespace``.
 """
 
-from __future__ import annotations
-
 import ast
 
 

@@ -10,8 +10,6 @@ its environment but a fixed hash seed; it ends when its input does, so it cannot
 and the running itself, which happen in ``worker``.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

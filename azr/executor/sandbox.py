@@ -9,8 +9,6 @@ The seccomp filter is some lines of classic BPF given to ``prctl``, rather than 
 wrappers: those need a shared library that wheels do not carry, and a layer must not vanish where it is missing.
 """
 
-from __future__ import annotations
-
 import contextlib
 import ctypes
 import os

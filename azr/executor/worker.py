@@ -6,8 +6,6 @@ get through there, is the first of another child. Nothing that a program does in
 thrown away. Left out: limits and walls, see ``sandbox``; the comparison of runs, which is the pool's.
 """
 
-from __future__ import annotations
-
 import ast
 import builtins
 import contextlib

@@ -4,8 +4,6 @@ figure, frame = draw("fig06_entropy", frames)     # frames: the study's tidy fra
 style.save(figure, "fig06_entropy", frame, folder)
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module

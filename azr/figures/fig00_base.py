@@ -1,7 +1,5 @@
 """What can the base do, by the size of the program? From ``azr.tables.accuracy.base_by_size``."""
 
-from __future__ import annotations
-
 import pandas as pd
 from matplotlib.figure import Figure
 

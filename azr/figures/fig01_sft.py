@@ -1,7 +1,5 @@
 """What does imitating worked answers bring on new problems? And RLVR? From ``azr.tables.accuracy.over_steps``."""
 
-from __future__ import annotations
-
 import pandas as pd
 from matplotlib.figure import Figure
 

@@ -1,7 +1,5 @@
 """What happens inside a self-play run? From ``azr.tables.training.selfplay``."""
 
-from __future__ import annotations
-
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure

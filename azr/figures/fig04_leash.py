@@ -1,7 +1,5 @@
 """Does training sharpen the base's answers or widen them? From ``azr.tables.passk.leash``."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes

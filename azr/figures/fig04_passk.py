@@ -1,7 +1,5 @@
 """Does training widen what a model can solve, or only make it likelier? From ``azr.tables.passk.curves``."""
 
-from __future__ import annotations
-
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure

@@ -1,7 +1,5 @@
 """Do problems proposed later get harder? From ``azr.tables.curriculum.curriculum``."""
 
-from __future__ import annotations
-
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure

@@ -1,7 +1,5 @@
 """Does entropy collapse, in which role, and does a frozen proposer slow it? From ``azr.tables.entropy.over_steps``."""
 
-from __future__ import annotations
-
 import pandas as pd
 from matplotlib.figure import Figure
 

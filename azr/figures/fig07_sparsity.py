@@ -1,7 +1,5 @@
 """Is update sparsity more than the size of the update? From ``azr.tables.sparsity.runs``."""
 
-from __future__ import annotations
-
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure

@@ -1,7 +1,5 @@
 """Do a frozen proposer or another reward change what is learned? From ``azr.tables.accuracy.contrasts``."""
 
-from __future__ import annotations
-
 import pandas as pd
 from matplotlib.figure import Figure
 

@@ -1,7 +1,5 @@
 """What do the two proposer rewards pay, and what was proposed under them? From ``azr.tables.rewards.solve_rates``."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure

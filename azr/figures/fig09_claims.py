@@ -1,7 +1,5 @@
 """What became of the paper's claims? From the claims table (``azr.study.claims``)."""
 
-from __future__ import annotations
-
 import re
 import textwrap
 

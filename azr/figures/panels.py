@@ -8,8 +8,6 @@ A frame has model, method, estimate, low, high, and what the panels go by. The r
 lines without bands, thick bars behind points. Left out: statistics.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 

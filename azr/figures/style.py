@@ -10,8 +10,6 @@ Figures are 7 inches wide, a page of two columns, or less; nothing in them is sm
 figure shows.
 """
 
-from __future__ import annotations
-
 import io
 from collections.abc import Iterable, Mapping
 from pathlib import Path

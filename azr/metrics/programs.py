@@ -6,8 +6,6 @@
 Programs are parsed, never run. Left out: what a program computes, and how far apart two programs are.
 """
 
-from __future__ import annotations
-
 import ast
 import math
 import warnings

@@ -7,8 +7,6 @@ everywhere. Left out: why; and problems that the base almost always or almost ne
 samples fixes.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

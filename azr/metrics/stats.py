@@ -7,11 +7,9 @@ handful of seeds gets a t-interval: the percentile bootstrap over three seeds co
 Left out: hierarchical Bayesian models, and anything that treats samples of one problem as independent.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -35,7 +33,7 @@ class Interval:
     """Degrees of freedom behind ``se``; infinite where the interval is a bootstrap's."""
 
     @classmethod
-    def of(cls, row: Mapping[str, float]) -> Interval:
+    def of(cls, row: Mapping[str, float]) -> Self:
         """From a row of a table (``azr.tables``)."""
         return cls(*(float(row[name]) for name in ("estimate", "low", "high", "se", "df")))
 

@@ -11,8 +11,6 @@ beside the hub's cache, and that is opened from then on; ``smollm2`` is the file
 maps (the trainer and ``accelerate`` place the model), and quantised weights.
 """
 
-from __future__ import annotations
-
 import inspect
 import tempfile
 import warnings

@@ -3,8 +3,6 @@
 Left out: measuring speed, and changing anything.
 """
 
-from __future__ import annotations
-
 import os
 import platform
 import shutil

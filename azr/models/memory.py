@@ -9,8 +9,6 @@ which have shapes and no values: so any architecture is right, and nothing of it
 over devices, vLLM (which takes the share of memory that it is given), workspaces of kernels.
 """
 
-from __future__ import annotations
-
 import warnings
 from dataclasses import dataclass
 

@@ -7,8 +7,6 @@
 Over the full vocabulary, at temperature 1 unless said. Left out: scores of prompts.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

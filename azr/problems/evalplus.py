@@ -4,6 +4,7 @@ Both published forms are read: EvalPlus's own release has a problem's inputs and
 inside of a test program. Either becomes one trusted test, which runs after the model's program in the sandbox: what is
 right, the reference solution says. It sees none of the globals of that program but the entry function, and takes
 nothing for equal because the model's object says so: only values of built-in types and of ``collections`` are compared.
+A test that names no inputs, as OpenAI's ``check(candidate)``, is called as it stands and compares as it does itself.
 
 Comparison follows EvalPlus: ``==``, else numbers within the tolerance (1e-6 where all are floats, relative 1e-7), and
 its oracles for single problems. Left out: its contracts (not checked there either), its per-input time limits.
@@ -42,28 +43,30 @@ def read_evalplus(row: Mapping[str, Any], index: int) -> list[Problem]:
     completes = f"def {entry}" in prompt
     reference = prompt + solution if completes else solution
     if test:
-        inputs, atol = _inputs_of_test(test)
+        tests = _tests_of_test(test, reference, entry)
     else:
         inputs = repr(restored([*(row.get("base_input") or []), *(row.get("plus_input") or [])], prompt, entry))
-        atol = float(row.get("atol") or 0)
+        tests = _tests(reference, entry, inputs, float(row.get("atol") or 0))
     text = prompt.strip()
     if not completes:
         text, shown = text.strip('"').strip(), (row.get("test_list") or [""])[0]
         text += "" if shown in text else f"\n{shown}"
     question = _DATA["complete" if completes else "write"].format(entry=entry, text=text)
-    tests = _tests(reference, entry, inputs, atol)
     gold = {"tests": tests, "entry_point": entry, "prefix": prompt if completes else "", "reference": reference}
     return [Problem(str(row["task_id"]), "", question, gold=gold)]
 
 
-def _inputs_of_test(test: str) -> tuple[str, float]:
-    """The inputs in a test program of the hub's, as Python, and the tolerance with which it compares."""
-    assigned = (node for node in ast.walk(ast.parse(test)) if isinstance(node, ast.Assign))
+def _tests_of_test(test: str, reference: str, entry: str) -> str:
+    """The test program of one of the hub's, by the inputs in it and its tolerance, or of one that calls ``check``."""
+    nodes = list(ast.walk(ast.parse(test)))
+    assigned = (node for node in nodes if isinstance(node, ast.Assign))
     inputs = [ast.unparse(node.value) for node in assigned if ast.unparse(node.targets[0]) == "inputs"]
-    if not inputs:
-        raise ValueError("the test names no inputs")
-    atol = re.search(r"\bassertion\(.*, ([\d.e-]+)\)$", test, re.MULTILINE)
-    return inputs[0], float(atol[1]) if atol else 0.0
+    if inputs:
+        atol = re.search(r"\bassertion\(.*, ([\d.e-]+)\)$", test, re.MULTILINE)
+        return _tests(reference, entry, inputs[0], float(atol[1]) if atol else 0.0)
+    if not any(isinstance(node, ast.FunctionDef) and node.name == "check" for node in nodes):
+        raise ValueError("the test names no inputs, and defines no check(candidate)")
+    return _isolated(f"{test}\ncheck({entry})\n", entry)
 
 
 def restored(inputs: Sequence[Sequence[Any]], prompt: str, entry: str) -> list[list[Any]]:

@@ -8,8 +8,6 @@ A file's rows are told by their columns (``FORMS``); a row that cannot be used i
 data sets are named in ``benchmarks.yaml``. Left out: their revisions (pin one by a local file).
 """
 
-from __future__ import annotations
-
 import json
 import warnings
 from collections import Counter
@@ -31,7 +29,7 @@ from azr.prompts.base import PromptStyle
 Reader = Callable[[Mapping[str, Any], int], list[Problem]]
 """(row, its index from 0) -> its problems; raises ValueError with the reason where the row cannot be used."""
 FORMS: dict[str, tuple[tuple[str, ...], Reader]] = {
-    "task": (("type", "program", "inputs", "outputs", "message"), tasks.read_own),
+    "task": (("type", "program", "inputs", "outputs"), tasks.read_own),
     "seeds": (("snippet", "input|inputs", "output|outputs"), tasks.read_seed),
     "evalplus": (("task_id", "prompt", "canonical_solution|code", "test|base_input"), evalplus.read_evalplus),
     "execution": (("code", "input", "output"), tasks.read_execution),
@@ -97,20 +95,23 @@ class ProblemSet:
 def load_problems(name: str, limit: int | None = None, path: Path | None = None) -> ProblemSet:
     """The problem set ``name`` (of ``NAMES``, or the path of a JSONL file).
 
-    ``limit``: only the first problems of each group; ``path``: a JSONL file instead of the hub's rows. Rows that cannot
-    be used are left out and named in a warning. Raises UserError for an unknown name, a file that cannot be read or
-    holds no usable row, and a hub that cannot be reached.
+    ``limit``: only the first problems of each group; ``path``: a JSONL file instead of the hub's rows, or ``seeds``.
+    Rows that cannot be used are left out and named in a warning. Raises UserError for an unknown name, a file that
+    cannot be read or holds no usable row, and a hub that cannot be reached.
     """
-    if name in WORLD and path is None:
+    hub = HUB.get(name)
+    if path is not None and hub is None and name != "seeds":
+        raise UserError(f"{name} is no set of the hub, whose rows a file could hold: give {path} in place of its name.")
+    if name in WORLD:
         problems = tasks.world_problems(name.removeprefix("world/"), limit or WORLD_SIZE)
         return ProblemSet(name, tuple(problems), "arithmetic" if name == "world/arithmetic" else "task")
     if path is None and name in SUMS:
         path = Path(__file__).with_name(f"{name.replace('/', '-')}.jsonl")
-    elif path is None and name not in HUB:
+    elif path is None and hub is None:
         path, name = Path(name), Path(name).stem
     rows = _hub_rows(name) if path is None else _file_rows(path)
-    form = HUB[name]["form"] if name in HUB else _form_of(rows)
-    problems, broken = _read(FORMS[form][1], name, rows)
+    form = hub["form"] if hub else _form_of(rows)
+    problems, broken = _read(form, name, rows)
     if form == "seeds":
         problems, fallen = tasks.run_anew(problems)
         broken += fallen
@@ -155,25 +156,29 @@ def _hub_rows(name: str) -> dict[int, Any]:
 
 
 def _form_of(rows: Mapping[int, Any]) -> str:
-    """By the columns of its first row; that of mathematics, whose columns are the fewest, where none has them."""
+    """That of whose columns the first row lacks the fewest."""
     row = next((row for row in rows.values() if isinstance(row, Mapping)), {})
-    for form, (columns, _) in FORMS.items():
-        if all(any(row.get(name) is not None for name in column.split("|")) for column in columns):
-            return form
-    return "mathematics"
+    return min(FORMS, key=lambda form: len(_lacking(row, form)))
 
 
-def _read(reader: Reader, name: str, rows: Mapping[int, Any]) -> tuple[list[Problem], list[str]]:
+def _lacking(row: Mapping[str, Any], form: str) -> list[str]:
+    """The columns of a form that a row has not."""
+    return [column for column in FORMS[form][0] if all(row.get(name) is None for name in column.split("|"))]
+
+
+def _read(form: str, name: str, rows: Mapping[int, Any]) -> tuple[list[Problem], list[str]]:
     """The problems of the rows, and what is wrong with those that hold none."""
     problems: list[Problem] = []
     seen: Counter[str] = Counter()
     broken: list[str] = []
     for index, row in rows.items():
         try:
-            read = reader(row, index)
+            lacking = _lacking(row, form) if isinstance(row, Mapping) else ["JSON object"]
+            if lacking:
+                raise ValueError(f"no {', '.join(lacking).replace('|', ' or ')}")
+            read = FORMS[form][1](row, index)
         except (ValueError, TypeError, KeyError, AttributeError, SyntaxError) as error:
-            reason = f"no {error}" if isinstance(error, KeyError) else str(error)
-            broken.append(f"line {index + 1}: {reason if isinstance(row, Mapping) else 'not a JSON object'}")
+            broken.append(f"line {index + 1}: {error}")
             continue
         for problem in read:
             seen[problem.id] += 1

@@ -6,8 +6,6 @@ rewritten (``plain``). math-verify compares them, and numbers are equal to one p
 else to 60 digits, however small they are. Left out: numbers that small inside of lists and intervals.
 """
 
-from __future__ import annotations
-
 import json
 import logging
 import re

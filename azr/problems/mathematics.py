@@ -8,8 +8,6 @@ only: math-verify's reading of plain expressions goes through ``eval``. A compar
 itself and no other: the worker (``math_worker.py``) is limited and is replaced. Left out: proofs.
 """
 
-from __future__ import annotations
-
 import atexit
 import json
 import re

@@ -7,9 +7,6 @@ Sample j of a problem has a random stream of its own, the same for every model (
 between models are paired. Left out: pass@k (``azr.metrics.pass_at_k``), intervals and trends (``azr.tables``).
 """
 
-from __future__ import annotations
-
-import json
 import math
 import re
 import zlib
@@ -32,7 +29,7 @@ from azr.models.scoring import answer_probabilities
 from azr.problems.loading import ProblemSet
 from azr.problems.tasks import Graded, Problem
 from azr.prompts.base import PromptStyle
-from azr.runs import append_lines, read_lines, write_lines
+from azr.runs import MEASURING, append_lines, read_lines, stamp, write_lines
 from azr.tasks import Task, TaskType
 
 Response = tuple[Completion, Graded]
@@ -74,7 +71,7 @@ def evaluate(
             style, at temperature 1 without truncation.
         progress: called with (problems done, all problems).
         partial: a JSONL file in which finished problems are noted as they come, so that a killed call goes on from
-            there. With other settings, prompts or weights it is begun anew. It is the caller's to remove.
+            there. With other settings, problems, answers or weights it is begun anew. It is the caller's to remove.
 
     Returns:
         One row a problem, in the order of the set: set, group, problem, size; n samples, c of them right; p, the mean
@@ -87,7 +84,8 @@ def evaluate(
     check_room(model, [encode_prompt(tokenizer, prompt) for prompt in prompts.values()], decoding.max_new_tokens)
     settings = {"set": problem_set.name, "seed": seed, "samples": samples, "greedy": greedy, "score": score}
     settings |= {"decoding": asdict(replace(decoding, chunk=0)), "weights": _weights(model)}
-    done = _resumed(partial, settings | {"prompts": zlib.crc32(json.dumps(prompts).encode())})
+    whole = [asdict(problem) for problem in problem_set.problems]  # with what the grader compares with
+    done = _resumed(partial, settings | {"problems": stamp(MEASURING, problem_set.grader, prompts, whole)})
 
     def answered(problems: Sequence[Problem], count: int, how: Decoding) -> list[list[Response]]:
         """``count`` responses to each."""

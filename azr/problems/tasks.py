@@ -9,8 +9,6 @@ AZR does. The world's arithmetic questions, which are no tasks, are drawn here t
 (``evalplus``, ``mathematics``) and names of sets (``loading``).
 """
 
-from __future__ import annotations
-
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -109,12 +107,33 @@ def _arithmetic_problems(count: int) -> list[Problem]:
 
 
 def _problems(name: str, tasks: Sequence[Task]) -> list[Problem]:
+    if any(task.type is TaskType.INDUCTION and not task.hidden for task in tasks):
+        raise ValueError("induction takes two pairs at least, one to show and one to check")
     return [Problem(f"{name}-{task.type}", str(task.type), task=task) for task in tasks]
+
+
+def _texts(values: Any) -> list[str]:
+    """The values. Raises ValueError where they are no list of texts."""
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise ValueError('programs, inputs and outputs are text, as "1" for 1; where several are asked for, a list')
+    return values
+
+
+def _called(text: str, inputs: Any) -> tuple[str, list[str]]:
+    """A program that defines ``f`` and its inputs, as they are read. Raises ValueError where they cannot be."""
+    program = read_program(*_texts([text]), rename=False)
+    read = [read_arguments(one, program.parameters) for one in _texts(inputs)]
+    if program.program is None or None in read:
+        raise ValueError(program.reason or "the input is no literal")
+    return program.program, list(map(str, read))
 
 
 def read_own(row: Mapping[str, Any], index: int) -> list[Problem]:
     """A row in self-play's own form, as in a run's ``seeds.jsonl``."""
-    return _problems(str(index), [Task.from_json(row)])
+    program, inputs = _called(row["program"], row["inputs"])
+    if None in map(read_literal, _texts(row["outputs"])):
+        raise ValueError("the output is no literal")
+    return _problems(str(index), [Task.from_json({**row, "program": program, "inputs": inputs})])
 
 
 def read_execution(row: Mapping[str, Any], index: int) -> list[Problem]:
@@ -123,8 +142,8 @@ def read_execution(row: Mapping[str, Any], index: int) -> list[Problem]:
     LiveCodeBench's rows, which name their ``function_name``, ask for the output alone. An input that is no literal but
     an expression is shown as it stands.
     """
-    program = read_program(row["code"], rename=True)
-    given, output = row["input"].strip(), read_literal(row["output"])
+    code, given, output = _texts([row["code"], row["input"], row["output"]])
+    program, given, output = read_program(code, rename=True), given.strip(), read_literal(output)
     arguments = read_arguments(given, program.parameters, program.entry)
     if program.program is None or output is None or (arguments is None and parse(f"f({given}\n)") is None):
         raise ValueError(program.reason or "input or output is no Python")
@@ -135,14 +154,11 @@ def read_execution(row: Mapping[str, Any], index: int) -> list[Problem]:
 
 def read_seed(row: Mapping[str, Any], index: int) -> list[Problem]:
     """A row of AZR's seed files: an input and an output are a deduction and an abduction, several are an induction."""
-    program = read_program("\n".join([*(row.get("imports") or ()), row["snippet"]]), rename=False)
-    given = row["inputs"] if "inputs" in row else [row["input"]]
-    inputs = [read_arguments(text, program.parameters) for text in given]
-    if program.program is None or None in inputs:
-        raise ValueError(program.reason or "the input is no literal")
+    text = "\n".join(_texts([*(row.get("imports") or ()), row["snippet"]]))
+    program, inputs = _called(text, row["inputs"] if "inputs" in row else [row["input"]])
     outputs, message = ("",) * len(inputs), row.get("message") or ""
     types = (TaskType.INDUCTION,) if "inputs" in row else _PAIR
-    tasks = [Task(kind, program.program, tuple(map(str, inputs)), outputs, message) for kind in types]
+    tasks = [Task(kind, program, tuple(inputs), outputs, message) for kind in types]
     return _problems(str(index), tasks)
 
 

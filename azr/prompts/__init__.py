@@ -1,7 +1,5 @@
 """How tasks become prompts and responses are read back; ``base`` is the contract of a prompt style."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from azr.errors import UserError

@@ -1,7 +1,5 @@
 """What a prompt style must do: turn tasks and questions into prompts, and responses back into proposals and answers."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol

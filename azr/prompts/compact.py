@@ -18,8 +18,6 @@ ParsedAnswer(answer='16', well_formed=True)
 Left out: what a model of this size cannot use (instructions, examples, banned names); ``azr.prompts.paper`` has it.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass

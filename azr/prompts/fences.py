@@ -8,8 +8,6 @@ indented in a list, may be of tildes, and holds shorter or deeper indented fence
 Markdown that is no fence, and guesses about fences in the middle of a line.
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 

@@ -19,8 +19,6 @@ What is read:
 Left out: AZR's fourth task type (predicting an error class) and composite functions, both off in every published run.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from pathlib import Path

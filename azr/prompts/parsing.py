@@ -13,8 +13,6 @@ nor does anything earlier stand in for it. Everything is done on syntax trees; n
 ``MAX_CHARS`` is parsed. Left out: values inside sentences, sessions and comparisons.
 """
 
-from __future__ import annotations
-
 import ast
 import textwrap
 import warnings

@@ -10,8 +10,6 @@ the user's. What is asked for stands below; what is read of a response:
 * Any response of which something was read is well formed. What ends inside a block was cut off, and is nothing.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 

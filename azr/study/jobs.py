@@ -8,8 +8,6 @@ are forked from a server that has loaded the libraries once; each computes with 
 do not depend on how many run side by side. Left out: what is trained (``azr.training``) and measured.
 """
 
-from __future__ import annotations
-
 import contextlib
 import multiprocessing
 import os

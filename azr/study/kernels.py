@@ -7,8 +7,6 @@ A kernel of its own program would import torch, transformers and pandas anew for
 what the notebook computes. Left out: kernels for a browser, which JupyterLab starts.
 """
 
-from __future__ import annotations
-
 import asyncio
 import os
 import signal

@@ -8,8 +8,6 @@ stay the same, curriculum lets the untrained model solve a run's proposals again
 base's. Step 0 of every run is the base, and is measured there alone. Left out: statistics (``azr.tables``).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -156,4 +154,6 @@ def evaluate_sets(
     if out:
         frame.to_csv(out, index=False) if out.suffix == ".csv" else frame.to_parquet(out, index=False)
         print(f"written: {out}")
+    for name in names:
+        _notes(subject, name, subject.last).unlink(missing_ok=True)
     return frame.reset_index(drop=True)

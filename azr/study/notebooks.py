@@ -7,8 +7,6 @@ The executed copies go to ``runs/PROFILE/notebooks``, figures to ``runs/PROFILE/
 runs and measures are what is kept. With ``only`` a notebook trains what it misses itself.
 """
 
-from __future__ import annotations
-
 import os
 import sys
 import tempfile

@@ -6,8 +6,6 @@
 Left out: words for what is not a number with an interval.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 

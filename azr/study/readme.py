@@ -6,8 +6,6 @@ Replaces what stands between the two ``results`` comments of README.md: what was
 verdicts; and docs/results.md, which has all of their numbers.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pandas as pd

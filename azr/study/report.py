@@ -7,8 +7,6 @@ Formulas are MathML, pictures are in the page, paths are relative. Left out: run
 and interactive output.
 """
 
-from __future__ import annotations
-
 import base64
 import html
 import re

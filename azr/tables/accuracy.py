@@ -6,8 +6,6 @@
 Left out: pass@k at larger k (``azr.tables.passk``).
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import pandas as pd

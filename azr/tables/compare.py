@@ -8,8 +8,6 @@ base has no training seed, so its seed 0 stands against every seed, and its othe
 seed 0: what an untrained model gets. Left out: how an interval is computed (``azr.metrics.stats``).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -26,6 +24,7 @@ BASE = "base"
 CODE = tuple(str(task_type) for task_type in TaskType)
 _NUMBERS = dict.fromkeys(["estimate", "low", "high", "se", "df"], float) | {"seeds": int, "problems": int}
 _NO_PROBLEM = ""
+_KEYS = dict.fromkeys(["set", "group", "problem"], str)
 
 
 def score(frame: pd.DataFrame, quantity: str, keep: Sequence[str] = ()) -> pd.DataFrame:
@@ -167,12 +166,20 @@ def changes(scores: pd.DataFrame, by: Sequence[str] = ()) -> pd.DataFrame:
     return pd.concat([frame[frame["method"] == BASE], start, arms], ignore_index=True)
 
 
-def counts_of(source: Run | Path) -> pd.DataFrame:
-    """What was measured on test problems: of a run (or its folder) at its last step, or a table of ``azr evaluate``."""
-    if isinstance(source, Path) and not source.is_dir():
-        return pd.read_csv(source) if source.suffix == ".csv" else pd.read_parquet(source)
-    frame = (source if isinstance(source, Run) else Run(source)).measure("test")
-    return frame[frame["step"] == frame["step"].max()]
+def counts_of(source: Run | str | Path) -> pd.DataFrame:
+    """What was measured on test problems: of a run (or its folder) at its last step, or a table of ``azr evaluate``.
+
+    Raises UserError where it is neither.
+    """
+    path = source.folder if isinstance(source, Run) else Path(source)
+    if isinstance(source, Run) or path.is_dir():
+        frame = Run(path).measure("test")
+        return frame[frame["step"] == frame["step"].max()]
+    try:
+        frame = pd.read_csv(path, dtype=_KEYS) if path.suffix == ".csv" else pd.read_parquet(path)
+        return frame.astype(_KEYS | {"n": int, "c": int})
+    except (ValueError, KeyError, OSError):
+        raise UserError(f"{path} is no table of azr evaluate --out: give one, or a run's folder.") from None
 
 
 def compare_counts(first: pd.DataFrame, second: pd.DataFrame, ks: Sequence[int] = ()) -> pd.DataFrame:

@@ -7,8 +7,6 @@ The arm with the base as proposer is the null: its proposals cannot follow what 
 models of the trend; a rank correlation says whether later means harder, not by how much.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import pandas as pd

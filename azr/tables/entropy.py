@@ -9,8 +9,6 @@ tasks. Per token: the sum of entropies over the sum of tokens of the responses t
 entropies that training logs (``azr.tables.training``).
 """
 
-from __future__ import annotations
-
 import pandas as pd
 
 from azr.arms import ARMS

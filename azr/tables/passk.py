@@ -8,8 +8,6 @@ k goes up to half the samples: beyond, the estimate of one problem is close to a
 training steps (``azr.tables.accuracy``).
 """
 
-from __future__ import annotations
-
 import pandas as pd
 
 from azr.metrics import crossing, sharpening

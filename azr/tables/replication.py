@@ -6,8 +6,6 @@ Both are taken on the problems and prompts that both measured, minus the base on
 training did. Left out: what only the end of a longer training shows.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np

@@ -6,8 +6,6 @@
 Left out: accuracy and entropy of the arms (``azr.tables.accuracy``, ``azr.tables.entropy``).
 """
 
-from __future__ import annotations
-
 import pandas as pd
 
 from azr.tables.compare import means

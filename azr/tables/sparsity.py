@@ -8,8 +8,6 @@ curve of null against norm, its sparsity is the size of its update. Left out: re
 (``azr.metrics.sparsity``).
 """
 
-from __future__ import annotations
-
 import pandas as pd
 
 from azr.metrics import sparsity_table

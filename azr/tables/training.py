@@ -5,8 +5,6 @@
 Left out: measurements on fixed problems (``azr.tables.accuracy``, ``azr.tables.entropy``).
 """
 
-from __future__ import annotations
-
 import pandas as pd
 
 from azr.tables.compare import means

@@ -6,8 +6,6 @@ function. ``FixedProblems`` is the solver's half of self-play, a source of rows 
 responses a step as self-play; rewards are the solver's, 1, -0.5 and -1. Left out: packing, and choosing the problems.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any

@@ -8,8 +8,6 @@ for rounding. Left out: dropout, and other kinds of adapters; merged or switched
 to PEFT.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 from typing import Any

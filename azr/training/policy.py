@@ -7,8 +7,6 @@
 Left out: the sampler itself (``azr.models.sampling``).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property

@@ -8,8 +8,6 @@ process alone and their results are broadcast: elsewhere a time limit could fall
 Only the main process writes. With one process all of this comes to nothing. Left out: weights that are sharded.
 """
 
-from __future__ import annotations
-
 import os
 import zlib
 from collections.abc import Callable, Sequence

@@ -11,8 +11,6 @@ of -log p of the tokens sampled, both in nats and before the update; a frozen pr
 have neither. Left out: validation, which is measured afterwards.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any

@@ -5,8 +5,6 @@
 What the folder holds stands in ``azr.runs``. Left out: choosing the arm's profile (``azr.arms``) and measuring the run.
 """
 
-from __future__ import annotations
-
 import inspect
 import json
 import os
@@ -25,7 +23,16 @@ import torch
 import transformers
 from accelerate.utils import gather_object
 from accelerate.utils.memory import should_reduce_batch_size
-from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import (
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    PrinterCallback,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
 from transformers.trainer_callback import ExportableState
 
 from azr.arms import arm_named, fingerprint, sampled_a_step
@@ -33,21 +40,24 @@ from azr.buffer import TaskBuffer
 from azr.config import Profile, override
 from azr.errors import UserError, in_a_sentence
 from azr.executor import Executor
-from azr.models.loading import load_config, load_model
+from azr.models.loading import load_model
 from azr.models.sampling import check_room, encode_prompt
 from azr.problems import ProblemSet, load_problems
 from azr.progress import AHEAD, duration
 from azr.prompts import load_style
+from azr.prompts.base import PromptStyle
 from azr.rewards import ProposerReward
 from azr.runs import BUILT_IN, Run, alone, keep_steps, read_lines, versions, write_json, write_lines
 from azr.selfplay import IDENTITY, TYPES, SelfPlay
-from azr.training.baselines import FixedProblems, rlvr_trainer, sft_trainer
+from azr.training.baselines import FixedProblems, rlvr_trainer, sft_trainer, worked_rows
 from azr.training.policy import Policy
 from azr.training.ranks import MainExecutor, join
 from azr.training.record import RecordCallback, Watch, record_of_logs
 from azr.training.seeds import read_seeds, shared_seeds
 from azr.training.settings import micro_batches, shared_settings
 from azr.training.trainer import SelfPlayTrainer
+
+Loaded = tuple[PreTrainedModel, PreTrainedTokenizerBase, ProblemSet | None, PromptStyle]
 
 
 @in_a_sentence()
@@ -67,24 +77,29 @@ def train(
     inputs have changed is kept beside the new one under another name. Under ``accelerate launch`` every process calls
     this with the same arguments. Raises UserError for what cannot be trained, before anything is made or moved.
     """
-    run, ranks = Run(folder), join()
-    if arm_named(arm).method == "selfplay":
+    run, ranks, method = Run(folder), join(), arm_named(arm).method
+    if method == "selfplay":
         seed_files = seed_files or profile.seeds
-    if ranks.is_main_process:
-        _prepare(run, arm, profile, seed, seed_files, proposer_reward)
-    ranks.wait_for_everyone()
-    if run.done:
+    own = _source(proposer_reward, profile.rollout.rollouts) if proposer_reward else ""
+    stamp = fingerprint(arm, profile, seed, seed_files, own)
+    if run.is_current(stamp):
         return run
     torch.set_num_threads(profile.threads)
-    began, method, problem_set = time.monotonic(), arm_named(arm).method, None
-    if method != "selfplay":
-        problem_set = load_problems(profile.problems.train, limit=profile.problems.train_size)
+    began = time.monotonic()
+    loaded = _load(profile, method, seed, folder)
+    _, _, problem_set, style = loaded
+    record = {"arm": arm, "method": method, "seed": seed, "settings": profile.model_dump(mode="json")}
+    record |= {"fingerprint": stamp, "proposer_reward": own, "seed_files": [file.name for file in seed_files]}
+    ranks.wait_for_everyone()
+    if ranks.is_main_process:
+        _prepare(run, record, seed_files)
+    ranks.wait_for_everyone()
     open_executor = problem_set.open_executor if problem_set else Executor
     # GRPO's processes grade what each has sampled; else all need the same verdicts, which the main one finds.
     works = ranks.is_main_process or method == "rlvr"
     held = alone(folder) if ranks.is_main_process else nullcontext()
     with held, open_executor(min(2, os.cpu_count() or 1)) if works else nullcontext() as executor:
-        trainer = _trainer(run, method, profile, seed, MainExecutor(executor), problem_set, proposer_reward, watch)
+        trainer = _trainer(run, method, profile, seed, MainExecutor(executor), loaded, proposer_reward, watch)
         checkpoint = last_checkpoint(folder / "checkpoints")
         step = int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0
         if ranks.is_main_process:
@@ -92,7 +107,7 @@ def train(
                 keep_steps(folder / name, step)
         try:
             if ranks.is_main_process:
-                _look_ahead(trainer, method, profile, profile.steps - step, problem_set)
+                _look_ahead(trainer, method, profile, profile.steps - step, _prompts(profile, problem_set, style))
             if method == "selfplay":
                 _seed(run, trainer, profile, seed)
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
@@ -112,25 +127,54 @@ def train(
     return run
 
 
-def _prepare(
-    run: Run, arm: str, profile: Profile, seed: int, seed_files: Sequence[Path], reward: ProposerReward | None
-) -> None:
-    """Refuse what cannot be trained, make room for a run whose inputs changed, and say what the folder will hold."""
-    method, before = arm_named(arm).method, run.record
-    own = inspect.getsource(reward) if reward else ""
-    stamp = fingerprint(arm, profile, seed, seed_files, own)
-    if run.is_current(stamp):
-        return
-    if run.done and not before:
-        raise UserError(f"{run.folder} has lost its run.json: restore it, or move the folder away and train it again.")
-    load_config(profile.model.name)
-    shared_settings(profile, seed, run.folder)
+def _source(reward: ProposerReward, rollouts: int) -> str:
+    """The source of a reward of one's own. Raises UserError where there is none, or it does not pay every rate."""
+    rates = np.linspace(0, 1, rollouts + 1)
+    paid = np.asarray(reward(rates))
+    if paid.shape != rates.shape or paid.dtype.kind not in "biuf" or not np.isfinite(paid).all():
+        raise UserError(
+            f"proposer_reward gives {paid} for the solve rates {rates}: return an array with a finite number for each."
+        )
+    try:
+        return inspect.getsource(reward)
+    except (OSError, TypeError):
+        raise UserError(
+            "proposer_reward has no source by which its run could be told from others: define it as a named function "
+            "in a file or a notebook cell."
+        ) from None
+
+
+def _load(profile: Profile, method: str, seed: int, folder: Path) -> Loaded:
+    """What a run is made of. Raises UserError for all that cannot be trained but seed files."""
+    shared_settings(profile, seed, folder)
     if method in ("sft", "rlvr"):
         micro_batches(profile)
+    size = profile.problems.train_size
+    problem_set = None if method == "selfplay" else load_problems(profile.problems.train, limit=size)
+    transformers.set_seed(seed)  # the adapter's initial weights
+    model, tokenizer = load_model(profile.model.name, profile.model.weights)
+    style = load_style(profile.model.prompt_style, tokenizer)
+    if method == "sft":
+        worked_rows(problem_set, style, tokenizer)
+    rows = [encode_prompt(tokenizer, prompt) for prompt in _prompts(profile, problem_set, style)]
+    check_room(model, rows, profile.rollout.max_new_tokens)
+    return model, tokenizer, problem_set, style
+
+
+def _prompts(profile: Profile, problem_set: ProblemSet | None, style: PromptStyle) -> list[str]:
+    """Those of a problem set, or self-play's first ones."""
+    if problem_set:
+        return [problem_set.prompt(problem, style) for problem in problem_set.problems]
+    return [style.propose(task_type, [IDENTITY] * profile.rollout.references) for task_type in TYPES]
+
+
+def _prepare(run: Run, record: dict[str, Any], seed_files: Sequence[Path]) -> None:
+    """Make room for a run whose inputs changed, and say what the folder will hold."""
+    before = run.record
+    if run.done and not before:
+        raise UserError(f"{run.folder} has lost its run.json: restore it, or move the folder away and train it again.")
     buffer = read_seeds(seed_files) if seed_files else None
-    record = {"arm": arm, "method": method, "seed": seed, "settings": profile.model_dump(mode="json")}
-    record |= {"fingerprint": stamp, "proposer_reward": own, "seed_files": [file.name for file in seed_files]}
-    if before and before["fingerprint"] != stamp:
+    if before and before["fingerprint"] != record["fingerprint"]:
         old = run.folder.with_name(f"{run.folder.name}.old-{time.strftime('%Y%m%d-%H%M%S')}")
         now, then = (pd.json_normalize(one["settings"]).iloc[0] for one in (record, before))  # by dotted name
         changed = sorted(name for name in {*now.index, *then.index} if now.get(name) != then.get(name))
@@ -161,22 +205,20 @@ def _trainer(
     profile: Profile,
     seed: int,
     executor: MainExecutor,
-    problem_set: ProblemSet | None,
+    loaded: Loaded,
     proposer_reward: ProposerReward | None,
     watch: Watch | None,
 ) -> Trainer:
     os.environ["TRL_EXPERIMENTAL_SILENCE"] = "1"  # we know that rollout_func is experimental
     warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
     datasets.disable_progress_bars()
-    transformers.set_seed(seed)  # the adapter's initial weights
-    model, tokenizer = load_model(profile.model.name, profile.model.weights)
-    style, where = load_style(profile.model.prompt_style, tokenizer), (profile, seed, run.folder)
-    compose, callbacks = record_of_logs, []
+    model, tokenizer, problem_set, style = loaded
+    where, compose, callbacks = (profile, seed, run.folder), record_of_logs, []
     if method == "sft":
-        trainer = sft_trainer(model, tokenizer, problem_set, style, *where)
+        trainer = sft_trainer(*loaded, *where)
     elif method == "rlvr":
         grade = lambda attempts: problem_set.grade(attempts, style, executor.own)  # noqa: E731
-        trainer = rlvr_trainer(model, tokenizer, problem_set, style, grade, *where)
+        trainer = rlvr_trainer(*loaded, grade, *where)
     else:
         if method == "selfplay":
             reward = proposer_reward or profile.train.proposer_reward
@@ -194,16 +236,12 @@ def _trainer(
     return trainer
 
 
-def _look_ahead(trainer: Trainer, method: str, profile: Profile, steps: int, problem_set: ProblemSet | None) -> None:
-    """Say of which prompts the model's context has no room, and how long a model of unknown speed takes at most."""
-    tokenizer, rollout, longest = trainer.processing_class, profile.rollout, profile.rollout.max_new_tokens
-    style, problems = load_style(profile.model.prompt_style, tokenizer), problem_set.problems if problem_set else ()
-    prompts = [problem_set.prompt(problem, style) for problem in problems]
-    prompts = prompts or [style.propose(task_type, [IDENTITY] * rollout.references) for task_type in TYPES]
-    rows = [encode_prompt(tokenizer, prompt) for prompt in prompts]
-    check_room(trainer.model, rows, longest)
+def _look_ahead(trainer: Trainer, method: str, profile: Profile, steps: int, prompts: Sequence[str]) -> None:
+    """Say how long a model of unknown speed takes at most."""
     if profile.model.name in BUILT_IN or profile.engine.name == "vllm":
         return
+    rollout, longest = profile.rollout, profile.rollout.max_new_tokens
+    rows = [encode_prompt(trainer.processing_class, prompt) for prompt in prompts]
 
     def seconds(texts: list[str], tokens: int) -> float:
         policy, began = Policy(trainer, override(profile, {"rollout.max_new_tokens": tokens}), 0), time.perf_counter()

@@ -5,8 +5,6 @@
 Left out: reading and running the entries of a file (``azr.problems``), whose outputs are computed anew.
 """
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,6 +30,8 @@ def read_seeds(files: Sequence[Path], whole: bool = True) -> TaskBuffer:
             tasks = [problem.task for problem in load_problems("seeds", path=file).problems if problem.task]
         for task in tasks:
             buffer.add(task, step=0)
+        if not tasks:
+            raise UserError(f"{file} holds no tasks: seeds have snippet, input and output (or inputs and outputs).")
         counts = ", ".join(f"{sum(task.type is t for task in tasks)} {t}" for t in TaskType)
         print(f"{file}: {counts} tasks stand", *(f"\n  {warning.message}" for warning in caught), flush=True)
     for name, count in buffer.sizes().items():

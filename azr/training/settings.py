@@ -5,8 +5,6 @@
 Left out: a vLLM server apart from training, and weights that are sharded or quantised.
 """
 
-from __future__ import annotations
-
 import importlib.util
 import math
 from pathlib import Path

@@ -19,8 +19,6 @@ where G is the number of trained groups. Left out: optimizer, schedule, clipping
 several processes, which are ``transformers.Trainer``'s by its public methods.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Mapping
 from contextlib import nullcontext

@@ -3,8 +3,6 @@
 A question is a start and one to four changes; the trace is the running total. The answer is an integer.
 """
 
-from __future__ import annotations
-
 import random
 from dataclasses import dataclass
 

@@ -5,8 +5,6 @@ safetensors, tokenizer, record); it gives the same weights bit for bit on the sa
 threads. ``azr base build --size nano`` is the command. What it leaves out: evaluation (``azr.evaluate``), resuming.
 """
 
-from __future__ import annotations
-
 import math
 import random
 from collections.abc import Iterator

@@ -5,8 +5,6 @@ malformed proposals, so that the base model knows how and is unreliable, the sta
 Programs come from the train split of the grammar; the program text decides the split, so test problems are disjoint.
 """
 
-from __future__ import annotations
-
 import random
 import re
 from collections.abc import Iterator, Sequence

@@ -14,8 +14,6 @@ def f(x):
 ([8], 16)
 """
 
-from __future__ import annotations
-
 import hashlib
 import random
 import re

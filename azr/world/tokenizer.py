@@ -9,8 +9,6 @@ digit by digit. Anything outside ASCII becomes ``<unk>``.
 ['    ', 'x', ' = ', 'x', ' + ', '1', '2']
 """
 
-from __future__ import annotations
-
 import re
 import string
 

@@ -68,6 +68,17 @@ def test_the_hubs_form_of_mbpp_names_its_function_in_the_test(executor):
     assert not graded(row, "def triple(n):\n    return n * 2", executor).correct
 
 
+def test_a_test_of_asserts_alone_is_run_as_it_stands(executor):
+    check = "def check(candidate):\n    assert all(candidate(i) == 3 * i for i in range(4))\n"
+    prompt = 'def triple(n):\n    """Three times n."""\n'
+    row = ROWS["add"] | {"entry_point": "triple", "prompt": prompt, "canonical_solution": "    return n * 3"}
+    assert graded(row | {"test": check}, "def triple(n):\n    return n * 3", executor).correct
+    for wrong in ("return n * 2", "global all\n    all = bool\n    return 0"):
+        assert not graded(row | {"test": check}, f"def triple(n):\n    {wrong}", executor).correct
+    with pytest.raises(ValueError, match="check"):
+        read_evalplus(row | {"test": "assert triple(1) == 3"}, 0)
+
+
 @pytest.mark.parametrize(("away", "right"), [(5e-4, True), (5e-3, False)])
 def test_the_tolerance_of_the_hubs_form_counts(away, right, executor):
     row = ROWS["mbpp_hub"]

@@ -19,6 +19,7 @@ STYLES = [CompactStyle(), PaperStyle()]
 CODE = {"code": "def g(a, b):\n    return a + b", "input": "g(1, b=2)", "output": "3", "id": "sample_0"}
 MATHS = {"question": "What is 2 + 3?", "answer": "5"}
 TASK = Task(TaskType.INDUCTION, "def f(x):\n    return x + 1", ("1", "2"), ("2", "3"), "adds")
+OWN = {"type": "deduction", "program": "def f(x):\n    return x", "inputs": ["4"], "outputs": ["4"]}
 SEED = {"snippet": "def f(x):\n    return x + 1", "input": "1", "output": "2", "imports": []}
 CHECKED = {"task_id": 1, "prompt": "?", "code": "x", "test": "inputs = [[1]]\nassertion(g(*inp), exp, 0)"}
 SEVERAL = {"snippet": "def f(x):\n    return x * 2", "inputs": ["1", "'a'"], "outputs": ["2", "aa"], "message": "twice"}
@@ -78,6 +79,44 @@ def test_rows_that_cannot_be_used_are_left_out_and_named(tmp_path):
     path = write(tmp_path / "own.jsonl", MATHS, "{", "", {"question": "?"}, 7, MATHS)
     with pytest.warns(UserWarning, match=r"3 left out: line 2.*line 4.*line 5"):
         assert len(load_problems(str(path)).problems) == 2
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        (OWN | {"inputs": [4]}, "text"),
+        (OWN | {"inputs": "4"}, "text"),
+        (OWN | {"outputs": "12", "inputs": ["1", "2"]}, "text"),
+        (OWN | {"program": 4}, "text"),
+        (OWN | {"program": "def f(x) return"}, "parse"),
+        (OWN | {"outputs": ["four"]}, "literal"),
+        (OWN | {"inputs": ["y"]}, "literal"),
+        (OWN | {"type": "induction"}, "two pairs"),
+        (OWN | {"type": "reduction"}, "reduction"),
+        ({name: value for name, value in OWN.items() if name != "outputs"}, "no outputs"),
+        (SEED | {"inputs": "12"}, "text"),
+        (SEVERAL | {"inputs": ["1"]}, "two pairs"),
+        (CODE | {"input": 4}, "text"),
+        (CODE | {"output": None}, "no output"),
+        ({"task_id": 1, "prompt": "?", "code": "x"}, "no test or base_input"),
+        ({"question": "?"}, "no answer"),
+    ],
+)
+def test_a_row_that_cannot_be_asked_or_graded_is_refused_with_its_fault(row, said, tmp_path):
+    with pytest.raises(UserError, match=f"line 1: .*{said}"):
+        load_problems(str(write(tmp_path / "own.jsonl", row)))
+
+
+def test_a_task_needs_no_message(tmp_path):
+    (problem,) = load_problems(str(write(tmp_path / "own.jsonl", OWN | {"program": "  def f(x): return x\n"}))).problems
+    assert problem.task == Task(TaskType.DEDUCTION, "def f(x): return x", ("4",), ("4",))
+
+
+def test_a_file_of_ones_own_may_have_the_name_of_a_benchmark(tmp_path):
+    assert load_problems(str(write(tmp_path / "gsm8k.jsonl", OWN))).grader == "task"
+    assert load_problems("gsm8k", path=write(tmp_path / "own.jsonl", MATHS)).name == "gsm8k"
+    with pytest.raises(UserError, match="in place of its name"):
+        load_problems("sums/test", path=tmp_path / "own.jsonl")
 
 
 @pytest.mark.parametrize(

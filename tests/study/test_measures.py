@@ -1,15 +1,18 @@
 """What is measured of the built-in model, and that nothing is measured twice."""
 
+import json
 from pathlib import Path
 
 import pytest
 
+import azr
 from azr.arms import BASE
 from azr.config import Profile, load_profile, override
 from azr.errors import UserError
+from azr.problems import load_problems
 from azr.prompts.compact import CompactStyle
 from azr.runs import Run, write_json
-from azr.study import measures
+from azr.study import measures, subject
 from azr.study.measures import RESPONSES, evaluate_sets, fixed_prompts, measure
 from azr.study.subject import Subject, subject_of
 from azr.tasks import Role
@@ -75,6 +78,36 @@ def test_any_problem_set_is_counted_and_written(profile, tmp_path, capsys):
     assert frame["set"].tolist() == ["world/arithmetic"] * 2
     assert "world/arithmetic, arithmetic: 0." in capsys.readouterr().out
     assert len(out.read_text().splitlines()) == 3
+
+
+def test_several_sets_are_evaluated_with_settings_of_ones_own(tmp_path, monkeypatch):
+    monkeypatch.setattr(subject, "RUNS", tmp_path)
+    sets = ["world/arithmetic", "sums/test"]
+    frame = azr.evaluate("nano", sets, 2, 1, settings={"evaluation.max_new_tokens": 1})
+    assert frame["set"].tolist() == sets
+    assert (frame["length"] == 1).all()
+
+
+def test_a_corrected_answer_is_measured_anew_finished_or_not(profile, tmp_path, monkeypatch):
+    own, subject = tmp_path / "mine.jsonl", Subject(Run(tmp_path / "base-seed0"), profile, BASE)
+    tasks = [problem.task.to_json() for problem in load_problems("world/test", 4).problems[:4]]
+
+    def right(**changes: object) -> int:
+        own.write_text("".join(json.dumps(task | changes) + "\n" for task in tasks))
+        return int(evaluate_sets(subject, [str(own)])["c"].sum())
+
+    assert right(outputs=["'none'"]) == 0
+    assert not list(tmp_path.rglob("*mine*step*.jsonl"))
+    with monkeypatch.context() as patch:
+        patch.setattr(measures.pd, "concat", interrupted)  # once all is counted
+        with pytest.raises(KeyboardInterrupt):
+            right(outputs=["'none'"])
+    assert list(tmp_path.rglob("*mine*step*.jsonl"))
+    assert right() > 0
+
+
+def interrupted(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
 
 
 def test_steps_are_those_whose_weights_were_kept_and_more_samples_go_to_the_arms_that_are_drawn(profile, tmp_path):

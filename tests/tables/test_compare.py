@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import azr
 from azr.errors import UserError
 from azr.metrics import crossed_interval, pass_at_k, t_interval
 from azr.tables.compare import ALL, at_end, combined, compare_counts, counts_of, differences, means, score, with_all
@@ -124,6 +125,21 @@ def test_the_difference_is_paired_over_shared_problems(tmp_path):
     assert found.index.tolist() == [1, 2]
     assert found.loc[1, ["difference", "low", "high"]].tolist() == pytest.approx(list(vars(expected).values())[:3])
     assert found.loc[1, "problems"] == 3
+
+
+def test_a_table_is_the_same_as_csv_and_parquet_whatever_its_problems_are_called(tmp_path):
+    table = counts([1, 2, 3]).assign(problem=["1", "2", "3"])
+    table.to_csv(tmp_path / "a.csv", index=False)
+    table.to_parquet(tmp_path / "b.parquet", index=False)
+    assert azr.compare(str(tmp_path / "a.csv"), str(tmp_path / "b.parquet"))["difference"].eq(0).all()
+
+
+@pytest.mark.parametrize("name", ["rows.jsonl", "rows.csv", "rows.parquet"])
+@pytest.mark.parametrize("text", ["", "a,b\n1,2\n", "set,group,problem,n,c\na,b,1,many,2\n", '{"question": "?"}'])
+def test_what_is_no_table_is_said(name, text, tmp_path):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(UserError, match="no table"):
+        counts_of(tmp_path / name)
 
 
 def test_what_cannot_be_compared_is_said():

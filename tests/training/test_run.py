@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from transformers import Trainer, TrainerCallback, TrainerState, TrainingArgumen
 
 from azr.arms import arm_profile
 from azr.errors import UserError
-from azr.runs import Run, alone, read_lines
+from azr.runs import Run, alone, read_lines, write_json
 from azr.training import run
 from azr.training.run import last_checkpoint, train
 
@@ -298,6 +299,31 @@ def test_a_run_with_other_settings_is_kept_beside_the_new_one(finished, model_fo
     assert old.name in line
 
 
+@pytest.mark.parametrize(
+    ("arm", "changes"),
+    [
+        ("rlvr", {"problems__train": "typo.jsonl"}),
+        ("rlvr", {"model__prompt_style": "paper-chat"}),  # the model has no chat template
+        ("rlvr", {"rollout__max_new_tokens": 600}),  # its context has 512
+        ("sft", {"problems__train": "answers.jsonl"}),  # without worked ones
+        ("selfplay", {"model__name": "typo/"}),
+    ],
+)
+def test_what_is_refused_leaves_every_run_where_it_was(arm, changes, model_folder, tmp_path, monkeypatch):
+    monkeypatch.undo()  # prompt styles are the library's own
+    monkeypatch.chdir(tmp_path)
+    Path("answers.jsonl").write_text('{"question": "What is 2 + 3?", "answer": "5"}')
+    Path("typo").mkdir()
+    write_json(tmp_path / "run" / "run.json", {"fingerprint": "another", "settings": {}})
+    write_json(tmp_path / "run" / "done.json", {})
+    before = sorted(tmp_path.rglob("*"))
+    for folder in ("run", "new"):
+        profile = tiny_profile(model_folder, **changes)
+        with pytest.raises(UserError):
+            train(arm, arm_profile(arm, profile), 0, tmp_path / folder)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
 def test_a_run_of_an_earlier_version_is_refused_and_stays(model_folder, tmp_path):
     for name in ("config.json", "versions.json"):
         (tmp_path / name).write_text("{}")
@@ -316,6 +342,24 @@ def test_a_proposer_reward_of_ones_own_is_used_and_recorded(finished, model_fold
     assert "np.full" in Run(folder).record["proposer_reward"]
     train_in(folder, tiny_profile(model_folder, train__steps=1))  # the profile's reward: another run
     assert len(list(tmp_path.glob("own.old-*"))) == 1
+
+
+@pytest.mark.parametrize(
+    ("reward", "said"),
+    [
+        (eval("lambda rate: rate"), "named function"),
+        (partial(np.multiply, 2), "named function"),
+        (lambda rate: 1 / rate - 1 / rate, "finite"),
+        (lambda rate: rate.mean(), "for each"),
+        (lambda rate: rate[1:], "for each"),
+        (lambda rate: None, "for each"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:divide by zero", "ignore:invalid value")
+def test_a_reward_that_cannot_be_told_or_paid_is_refused_at_once(reward, said, model_folder, tmp_path):
+    with pytest.raises(UserError, match=said):
+        train("selfplay", tiny_profile(model_folder), 0, tmp_path / "own", proposer_reward=reward)
+    assert not (tmp_path / "own").exists()
 
 
 def test_full_fine_tuning_writes_a_model(model_folder, tmp_path):

@@ -48,6 +48,12 @@ def test_a_task_type_without_seeds_is_refused(files):
         read_seeds(files[:1])
 
 
+def test_a_file_without_tasks_is_refused(tmp_path):
+    (tmp_path / "questions.jsonl").write_text('{"question": "What is 2 + 3?", "answer": "5"}')
+    with pytest.raises(UserError, match="snippet"):
+        read_seeds([tmp_path / "questions.jsonl"], whole=False)
+
+
 def test_the_command_writes_what_stands(files, tmp_path):
     out = tmp_path / "made" / "seeds.jsonl"
     check_seed_files(files, out)
