@@ -100,7 +100,6 @@ def lines(
     """A line a method and value of ``style``, with a band (a single point: a bar), unless dashed among several methods.
 
     Args:
-        ax: where to draw.
         data: method, ``x``, estimate, low, high, pale, ``style``.
         x: column of the horizontal axis.
         style: column by which lines differ in their dashes; all are solid without it.

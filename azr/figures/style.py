@@ -97,7 +97,6 @@ def save(figure: Figure, name: str, frame: pd.DataFrame, folder: str | Path) -> 
     """Write ``name``.png, ``name``.pdf and ``name``.csv, the frame that a figure was drawn from, and close the figure.
 
     Args:
-        figure: to be saved.
         name: of the files, without extension or folder.
         frame: tidy data; floats are written with six significant digits.
         folder: made where it is missing.

@@ -78,9 +78,6 @@ def crossed_interval(values: ArrayLike) -> Interval:
         values: [S, M], one number (a paired difference, say) a seed and problem; [M] or S = 1 for one run, where the
             interval is a t-interval over problems and says nothing about other seeds; [S, 1] gets one over seeds.
 
-    Returns:
-        Interval.
-
     Seeds and problems are crossed: D = mean + seed + problem + rest. The variance of the grand mean is
     V = V_seed + V_problem - V_rest, where V_seed = s^2(seed means) / S and V_problem = s^2(problem means) / M both
     contain V_rest = s^2(rest) / (S M) once; V is kept at or above the larger of the two. The interval is
@@ -143,11 +140,9 @@ def bootstrap_interval(
 
     Args:
         values: [N, ...], observations along the first axis.
-        rng: source of the draws.
         statistic: function of the chosen observations, [any number, ...], to a number; a draw may give NaN.
         clusters: [N] labels of what is drawn together, for instance the step at which a problem was proposed; None
             if observations are independent. With fewer than about 20 clusters the interval is too narrow.
-        num_draws: bootstrap draws.
 
     >>> interval = bootstrap_interval([0.0, 0.0, 1.0, 1.0], np.random.default_rng(0), clusters=[1, 1, 2, 2])
     >>> interval.estimate, interval.low, interval.high
@@ -194,9 +189,6 @@ def minimum_detectable_difference(se: float, df: float = np.inf) -> float:
         se: standard error of the difference, from a pilot or another arm.
         df: its degrees of freedom; S - 1 for a t-interval over paired seeds.
 
-    Returns:
-        In the unit of ``se``.
-
     >>> round(minimum_detectable_difference(0.01), 4)
     0.028
     """
@@ -232,8 +224,7 @@ def spearman(x: ArrayLike, y: ArrayLike, within: ArrayLike | None = None) -> flo
     run (``azr.tables.curriculum``), or of a single run by ``bootstrap_interval`` with the steps as clusters.
 
     Args:
-        x: [N].
-        y: [N].
+        x, y: [N].
         within: [N] labels (statement counts, say). Ranks are then taken inside each group, centred and divided by the
             group's size, so that differences between groups cannot make a correlation.
 

@@ -124,17 +124,12 @@ def sample_ids(
     streams: Sequence[tuple[int, ...]],
     ends: frozenset[int],
 ) -> list[list[int]]:
-    """A response to each prompt (token ids), up to and with its first token of ``ends`` or of ``max_new_tokens``.
+    """A response to each prompt, in order (token ids), up to its first token of ``ends`` or ``max_new_tokens``.
 
     Args:
         model: any causal model whose state is a cache of keys and values, in evaluation mode.
         prompts: token ids, at least one each.
-        decoding: temperature, top-p, the longest response, and how many rows are sampled side by side.
         streams: a name for the random stream of each row: integers of at least 0, equally many for all.
-        ends: tokens that end a response.
-
-    Returns:
-        token ids, in the order of ``prompts``.
     """
     waiting = sorted(range(len(prompts)), key=lambda i: (len(prompts[i]), prompts[i], -i))  # the longest begin
     responses: list[list[int]] = [[] for _ in prompts]

@@ -46,16 +46,12 @@ def token_scores(
 
 @torch.no_grad()
 def token_statistics(model: PreTrainedModel, rows: Sequence[Row], chunk: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Of each token of each row's completion: -log p and the entropy of the distribution that it was drawn from.
+    """-log p of each token of each row's completion, and the entropy of the full vocabulary there, [tokens], in nats.
 
     Args:
         model: a causal language model in evaluation mode.
-        rows: (prompt ids, completion ids).
         chunk: most rows in one forward pass; fewer where the vocabulary or the rows are large. A prompt is read once
             for its rows in a pass.
-
-    Returns:
-        for each row two arrays [tokens], in nats: the -log p of its tokens and the entropy of the full vocabulary.
     """
     found: dict[int, tuple[np.ndarray, np.ndarray]] = {}
     for block in _blocks(rows, chunk, model.config.get_text_config().vocab_size):

@@ -62,9 +62,6 @@ def evaluate(
         tokenizer: pads on the left.
         style: words the prompts and reads the responses.
         executor: ``problem_set.open_executor()``.
-        problem_set: what is asked.
-        samples: responses to each problem.
-        decoding: how they are drawn.
         seed: of sampling; streams are named by (seed, problem, sample).
         greedy: also draw one response at temperature 0.
         score: also score the right answer, where exactly one text is right: deduction and arithmetic in the compact

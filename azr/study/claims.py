@@ -132,7 +132,6 @@ def claims_table(
         frames: test, validation, entropy, curriculum, proposals and sparsity (``azr.study.collect``); what is not there
             is not tested.
         verdicts: False for a study whose numbers only show that it runs.
-        claims: all, or some of them.
 
     Returns:
         model, id, part, question, paper, statistic, rule, unit, confirmatory, estimate, low, high, side_low, side_high

@@ -30,7 +30,7 @@ def kernel(log: Path, threads: int) -> Iterator[AsyncKernelManager]:
     try:
         yield manager
     finally:
-        asyncio.run(manager.shutdown_kernel(now=True))
+        asyncio.run(manager.shutdown_kernel())
 
 
 class _Forked(LocalProvisioner):

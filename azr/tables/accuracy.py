@@ -20,8 +20,7 @@ def base_by_size(test: pd.DataFrame) -> pd.DataFrame:
     """pass@1, pass@32 and greedy accuracy of the base, seed 0, by group and number of statements.
 
     Returns:
-        model, method, step, group, quantity, size, estimate, low, high (over problems), se, df, seeds, problems; no row
-        of a single problem.
+        model, method, step, group, quantity, size, and an interval over problems; no row of a single problem.
     """
     base = test[(test["method"] == BASE) & (test["seed"] == 0)]
     by = ["group", "quantity", "size"]
@@ -30,12 +29,8 @@ def base_by_size(test: pd.DataFrame) -> pd.DataFrame:
 
 
 def over_steps(test: pd.DataFrame) -> pd.DataFrame:
-    """pass@1 and greedy accuracy minus the base's at every measured step, for each group and the task types together.
-
-    Returns:
-        The columns of ``azr.tables.compare.changes``, by group and quantity.
-    """
-    return changes(_scores(test, (PASS_1, GREEDY)), by=["group", "quantity"])
+    """pass@1 and greedy accuracy minus the base's at every measured step: ``azr.tables.compare.changes`` by group."""
+    return changes(scores_of(test), by=["group", "quantity"])
 
 
 def contrasts(
@@ -44,23 +39,18 @@ def contrasts(
     """Every method minus each reference after training.
 
     Returns:
-        model, method, reference, step, group, quantity, estimate, low, high, se, df, seeds, problems, detectable (the
-        difference that a comparison of this size finds with power 0.8). Rows "base" minus "base" are what an untrained
-        model gets.
+        model, method, reference, step, group, quantity, interval, and detectable: the difference that a comparison of
+        this size finds with power 0.8. Rows "base" minus "base" are what an untrained model gets.
     """
-    scores = _scores(at_end(frame), quantities)
+    scores = scores_of(at_end(frame), quantities)
     found = pd.concat([differences(scores, reference, ["group", "quantity"]) for reference in references])
     detectable = [minimum_detectable_difference(se, df) for se, df in zip(found["se"], found["df"], strict=True)]
     return found.assign(detectable=detectable).reset_index(drop=True)
 
 
 def gap_closed(test: pd.DataFrame) -> pd.DataFrame:
-    """E5: gain in pass@1 as a share of the base's gap between greedy and sampled answers, task types together.
-
-    Returns:
-        model, method, step, estimate, low, high, se, df, seeds, problems.
-    """
-    scores = _scores(at_end(test), (PASS_1, GREEDY))
+    """E5: gain in pass@1 as a share of the base's gap between greedy and sampled answers, task types together."""
+    scores = scores_of(at_end(test))
     scores = scores[scores["group"] == ALL]
     greedy = scores[(scores["method"] == BASE) & (scores["seed"] == 0) & (scores["quantity"] == GREEDY)]
     best = greedy.set_index(["model", "problem"])["value"]
@@ -71,6 +61,7 @@ def gap_closed(test: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _scores(frame: pd.DataFrame, quantities: Sequence[str]) -> pd.DataFrame:
+def scores_of(frame: pd.DataFrame, quantities: Sequence[str] = (PASS_1, GREEDY)) -> pd.DataFrame:
+    """Scores by quantity, with the task types together as one more group."""
     tables = [with_all(score(frame, quantity)).assign(quantity=quantity) for quantity in quantities]
     return pd.concat(tables, ignore_index=True)

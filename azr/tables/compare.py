@@ -89,11 +89,7 @@ def at_end(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def means(scores: pd.DataFrame, by: Sequence[str] = ()) -> pd.DataFrame:
-    """Mean of each method with its interval over seeds and problems, or over seeds where there are no problems.
-
-    Returns:
-        model, method, [step], ``by``, estimate, low, high, se, df, seeds, problems.
-    """
+    """Mean of each method, step and ``by``, with an interval over seeds and problems, or seeds where there are none."""
     rows = [at | interval_of(own) for at, own in _tables(scores, by)]
     return pd.DataFrame(rows, columns=[*_keys(scores, by), *_NUMBERS]).astype(_NUMBERS)
 
@@ -107,8 +103,8 @@ def differences(scores: pd.DataFrame, reference: str = BASE, by: Sequence[str] =
         by: one row a group of these columns; groups that only one of the two has are left out.
 
     Returns:
-        model, method, reference, [step], ``by``, estimate, low, high, se, df, seeds, problems. With the base as
-        reference its other seeds are a method, too: "base" minus "base".
+        model, method, reference, [step], ``by``, and an interval. With the base as reference its other seeds are a
+        method, too: "base" minus "base".
     """
     rows = [at | interval_of(own - control) for at, own, control in pairs(scores, reference, by)]
     found = pd.DataFrame(rows, columns=[*_keys(scores, by), *_NUMBERS]).astype(_NUMBERS)

@@ -48,11 +48,7 @@ def trends(solved: pd.DataFrame, least: int = 10) -> pd.DataFrame:
 
 
 def trend_intervals(per_run: pd.DataFrame) -> pd.DataFrame:
-    """Mean rho of each method over its seeds, and its difference from the arm with the base as proposer.
-
-    Returns:
-        model, method, reference ("" or ``NULL``), statistic, estimate, low, high, se, df, seeds, problems.
-    """
+    """Mean rho of each method over its seeds (reference ""), and its difference from the base as proposer (``NULL``)."""
     own = means(per_run, by=["statistic"]).assign(reference="")
     return pd.concat([own, differences(per_run, NULL, by=["statistic"])], ignore_index=True)
 
@@ -65,7 +61,7 @@ def curriculum(solved: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         model, method, step (middle of the window), quantity (``solve rate``, ``response length``, ``statements``, or
-        ``rho`` with its statistic), statistic, estimate, low, high (over seeds), se, df, seeds, problems.
+        ``rho`` with its statistic), statistic, and an interval over seeds.
     """
     width = solved["step"].max() / 6
     windows = _with_rate(solved).assign(step=((solved["step"] - 1) // width + 0.5) * width)

@@ -28,8 +28,8 @@ def curves(test: pd.DataFrame) -> pd.DataFrame:
     """pass@k after training and paired differences from the base, for each group and for the task types together.
 
     Returns:
-        model, method, step, group, k, quantity (``pass@k`` or ``difference``), estimate, low, high, se, df, seeds,
-        problems, samples. A method's k go up to half of its samples; intervals hold at one k.
+        model, method, step, group, k, quantity (``pass@k`` or ``difference``), an interval, samples. A method's k go up
+        to half of its samples; intervals hold at one k.
     """
     last = at_end(test)
     parts = []

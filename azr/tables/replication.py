@@ -13,7 +13,8 @@ import pandas as pd
 from scipy.stats import t as student
 
 from azr.tables import LEAST_SEEDS
-from azr.tables.compare import BASE, pairs, score, with_all
+from azr.tables.accuracy import scores_of
+from azr.tables.compare import BASE, pairs
 from azr.tables.entropy import PROPOSER, SOLVER, prompt_scores
 
 _KEYS = ["model", "method", "step", "quantity", "group"]
@@ -35,7 +36,7 @@ def inside(own: Mapping[str, pd.DataFrame], reference: Mapping[str, pd.DataFrame
     """
     mine, theirs = {}, {}
     problem, prompt = ["model", "set", "group", "problem"], ["model", "role", "group", "prompt"]
-    for name, of, keys in (("test", _accuracies, problem), ("entropy", _entropies, prompt)):
+    for name, of, keys in (("test", scores_of, problem), ("entropy", _entropies, prompt)):
         mine |= _changes(of(own[name]))
         theirs |= _changes(of(reference[name].merge(own[name][keys].drop_duplicates())))
     rows = []
@@ -50,11 +51,6 @@ def inside(own: Mapping[str, pd.DataFrame], reference: Mapping[str, pd.DataFrame
             rows.append(dict(zip(_KEYS, key, strict=True)) | numbers | {"seeds": len(many)})
     columns = [*_KEYS, "change", "low", "high", "inside", "seeds"]
     return pd.DataFrame(rows, columns=columns).sort_values(_KEYS, ignore_index=True)
-
-
-def _accuracies(test: pd.DataFrame) -> pd.DataFrame:
-    parts = [with_all(score(test, name)).assign(quantity=name) for name in ("pass@1", "greedy")]
-    return pd.concat(parts, ignore_index=True)
 
 
 def _entropies(entropy: pd.DataFrame) -> pd.DataFrame:

@@ -37,11 +37,7 @@ def shapes(proposals: pd.DataFrame, since: int = 1) -> pd.DataFrame:
 
 
 def solve_rates(proposals: pd.DataFrame) -> pd.DataFrame:
-    """Distribution of the valid proposals over solve rates, under each of the two rewards.
-
-    Returns:
-        model, method, solve_rate, estimate (share of valid proposals), low, high (over seeds), se, df, seeds, problems.
-    """
+    """The share of the valid proposals at each solve_rate, under each of the two rewards, with intervals over seeds."""
     valid = proposals[(proposals["fate"] == "valid") & proposals["method"].isin(["selfplay", "half"])]
     shares = valid.groupby(_RUN)["solve_rate"].value_counts(normalize=True).unstack(fill_value=0.0)
     return means(shares.stack().rename("value").reset_index(), by=["solve_rate"])

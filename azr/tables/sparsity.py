@@ -21,7 +21,7 @@ def runs(tensors: pd.DataFrame) -> pd.DataFrame:
         tensors: one row a run, tensor, dtype and tolerance: parameters, unchanged, norm, base_norm, null.
 
     Returns:
-        model, method, seed, step, dtype, tolerance, sparsity, whole, null, residual (sparsity minus null), norm,
+        model, method, seed, step, dtype, tolerance, sparsity, null, residual (sparsity minus null), norm,
         base_norm, size (norm over base_norm), parameters.
     """
     frame = sparsity_table(tensors)
@@ -47,8 +47,7 @@ def contrasts(frame: pd.DataFrame) -> pd.DataFrame:
             LoRA's sparsity is another quantity.
 
     Returns:
-        model, method, reference, quantity (``sparsity``, ``residual`` or ``size``), estimate, low, high, se, df, seeds,
-        problems.
+        model, method, reference, quantity (``sparsity``, ``residual`` or ``size``), and an interval.
     """
     last = of_definition(at_end(frame))
     last = last[last["method"].str.endswith("-full")].assign(method=lambda own: own["method"].str.removesuffix("-full"))

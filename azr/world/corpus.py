@@ -7,22 +7,12 @@ Programs come from the train split of the grammar; the program text decides the 
 
 import random
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from azr.prompts.compact import CompactStyle
 from azr.tasks import Task, TaskType
 from azr.world.arithmetic import draw_question
-from azr.world.grammar import (
-    LETTERS,
-    MAX_STATEMENTS,
-    OutOfWorldError,
-    Perturb,
-    Program,
-    Split,
-    Value,
-    generate,
-    split_of,
-)  # fmt: skip
+from azr.world.grammar import LETTERS, MAX_STATEMENTS, OutOfWorldError, Program, Split, Value, generate, split_of
 
 TRACE_ERROR_RATE = 0.2
 """Share of worked answers in which one step is wrong and the rest follows from it."""
@@ -51,7 +41,7 @@ def perturbed(value: Value, rng: random.Random) -> Value:
     return value[:at] + changed + value[at + 1 :]  # type: ignore[operator]
 
 
-def _slip(steps: int, rng: random.Random) -> Perturb | None:
+def _slip(steps: int, rng: random.Random) -> Callable[[int, Value], Value] | None:
     """With TRACE_ERROR_RATE, an error at one step of ``steps``."""
     if rng.random() >= TRACE_ERROR_RATE:
         return None
