@@ -48,7 +48,7 @@ def trends(solved: pd.DataFrame, least: int = 10) -> pd.DataFrame:
 
 
 def trend_intervals(per_run: pd.DataFrame) -> pd.DataFrame:
-    """Mean rho of each method over its seeds (reference ""), and its difference from the base as proposer (``NULL``)."""
+    """Mean rho of each method over its seeds (reference ""), and its difference from ``NULL``, the base as proposer."""
     own = means(per_run, by=["statistic"]).assign(reference="")
     return pd.concat([own, differences(per_run, NULL, by=["statistic"])], ignore_index=True)
 

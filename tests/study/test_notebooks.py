@@ -66,9 +66,7 @@ def test_notebooks_run_with_the_parameters_they_have_up_to_the_first_that_fails(
 
 def test_a_kernel_works_in_the_checkout_and_ends_with_its_notebook(tmp_path):
     path = tmp_path / "nb" / "00_one.ipynb"
-    write(
-        path, new_code_cell("import os, sys\nprint(os.getpid(), {'torch', 'pandas'} <= set(sys.modules), os.getcwd())")
-    )
+    write(path, new_code_cell("import os\nprint(os.getpid(), os.getcwd())"))
     execute(path, tmp_path / "own" / "notebooks" / path.name, {}, echoed=False)
     copy = nbformat.read(tmp_path / "own" / "notebooks" / path.name, 4)
     pid, folder = copy.cells[0].outputs[0].text.split()
