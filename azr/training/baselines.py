@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
-from trl import GRPOTrainer, SFTTrainer
+from trl import GRPOConfig, GRPOTrainer, SFTConfig, SFTTrainer
 
 from azr.config import Profile
 from azr.errors import UserError
@@ -23,17 +23,18 @@ from azr.prompts.base import PromptStyle
 from azr.rewards import solver_rewards
 from azr.selfplay import Clock, Generate, Row, StepResult
 from azr.training.policy import Policy, kept_weights
-from azr.training.settings import (
-    GRPOArguments,
-    SFTArguments,
-    lora_config,
-    micro_batches,
-    shared_settings,
-    vllm_settings,
-)
+from azr.training.settings import OneDevice, lora_config, micro_batches, shared_settings, vllm_settings
 
 Grade = Callable[[Sequence[tuple[Problem, str]]], list[Graded]]
 """Pairs of a problem and a response to what became of each."""
+
+
+class SFTArguments(OneDevice, SFTConfig):
+    """Of TRL's SFTTrainer."""
+
+
+class GRPOArguments(OneDevice, GRPOConfig):
+    """Of TRL's GRPOTrainer."""
 
 
 def worked_rows(problem_set: ProblemSet, style: PromptStyle, tokenizer: PreTrainedTokenizerBase) -> Dataset:

@@ -24,16 +24,12 @@ from azr.training.ranks import Streams, sampled_together
 from azr.training.settings import vllm_settings
 
 
-def _adapted_weights(model: nn.Module) -> list[torch.Tensor]:
-    return [layer.get_base_layer().weight for layer in model.modules() if isinstance(layer, LoraLayer)]
-
-
 @contextmanager
 def kept_weights(model: nn.Module) -> Iterator[None]:
     """Afterwards the weights under an adapter are exactly what they were: to merge it and to subtract it again would
     leave rounding errors, and a resumed run would differ.
     """
-    weights = _adapted_weights(model)
+    weights = [layer.get_base_layer().weight for layer in model.modules() if isinstance(layer, LoraLayer)]
     saved = [weight.detach().clone() for weight in weights]
     try:
         yield
@@ -50,7 +46,7 @@ def merged_adapter(model: nn.Module) -> Iterator[None]:
     Only where they are float32: a bfloat16 weight keeps no change of less than half its step, which most of a young
     adapter's are, so there the adapter stays beside it. Does nothing for a model without an adapter.
     """
-    if not any(weight.dtype == torch.float32 for weight in _adapted_weights(model)):
+    if not isinstance(model, PeftModel) or model.dtype != torch.float32:
         yield
         return
     with kept_weights(model):
@@ -70,6 +66,7 @@ class Policy:
         self.trainer, self.profile, self.seed = trainer, profile, seed
         rollout = profile.rollout
         self.decoding = Decoding(rollout.max_new_tokens, rollout.temperature, chunk=rollout.chunk)
+        self.ends = end_tokens(trainer.model, trainer.processing_class)
         self.synced = -1
 
     def __call__(self, prompts: Sequence[str], stream: tuple[int, ...]) -> list[Completion]:
@@ -102,20 +99,16 @@ class Policy:
         model.train()
         return completions
 
-    @property
-    def _ends(self) -> frozenset[int]:
-        return end_tokens(self.trainer.model, self.trainer.processing_class)
-
     @cached_property
     def _vllm(self) -> VLLMGeneration:
         trainer, decoding = self.trainer, self.decoding
         limits = {"temperature": decoding.temperature, "max_completion_length": decoding.max_new_tokens}
         settings = limits | vllm_settings(self.profile.engine)
-        settings["generation_kwargs"] = {"stop_token_ids": sorted(self._ends)}
+        settings["generation_kwargs"] = {"stop_token_ids": sorted(self.ends)}
         return VLLMGeneration(trainer.model, trainer.accelerator, trainer.processing_class, **settings)
 
     def _by_vllm(self, prompts: Sequence[str], streams: Streams) -> list[Completion]:
-        tokenizer, ends = self.trainer.processing_class, self._ends
+        tokenizer = self.trainer.processing_class
         if self.synced != self.trainer.state.global_step:
             with kept_weights(self.trainer.model):
                 self._vllm.sync_weights()
@@ -123,4 +116,4 @@ class Policy:
         ids = [encode_prompt(tokenizer, prompt) for prompt in prompts]
         responses = self._vllm.generate(prompts=ids, images=None, num_generations=1)[1]
         texts = tokenizer.batch_decode(responses, skip_special_tokens=True)
-        return [Completion(p, r, text, r[-1] in ends) for p, r, text in zip(ids, responses, texts, strict=True)]
+        return [Completion(p, r, text, r[-1] in self.ends) for p, r, text in zip(ids, responses, texts, strict=True)]

@@ -60,17 +60,6 @@ def record_of_rows(
     return result.metrics | {"step": step, "groups": groups, "tokens": result.metrics["tokens"] | {"trained": trained}}
 
 
-def flat(record: Mapping[str, Any]) -> dict[str, float]:
-    """The numbers of a record by the path to each, as ``groups/deduction/solver/reward``."""
-    numbers: dict[str, float] = {}
-    for name, value in record.items():
-        if isinstance(value, Mapping):
-            numbers |= {f"{name}/{rest}": number for rest, number in flat(value).items()}
-        elif isinstance(value, int | float):
-            numbers[name] = value
-    return numbers
-
-
 def record_of_logs(step: int, logs: Mapping[str, float]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """The record of a step of SFTTrainer or GRPOTrainer: its own logs by our names, and no proposals."""
     groups = {"solver": {name: float(logs[theirs]) for name, theirs in TRL.items() if theirs in logs}}

@@ -1,6 +1,6 @@
 """From a profile to the arguments of transformers' and TRL's trainers: what all methods have in common.
 
-    SFTArguments(**shared_settings(profile, seed, folder), **micro_batches(profile))
+    SFTConfig(**shared_settings(profile, seed, folder), **micro_batches(profile))
 
 Left out: a vLLM server apart from training, and weights that are sharded or quantised.
 """
@@ -13,8 +13,6 @@ from typing import Any
 import torch
 from accelerate import PartialState
 from peft import LoraConfig
-from transformers import TrainingArguments
-from trl import GRPOConfig, SFTConfig
 
 from azr.config import EngineConfig, ModelConfig, Profile
 from azr.errors import UserError
@@ -27,18 +25,6 @@ class OneDevice:
     def n_gpu(self) -> int:
         """None or one; with more, transformers would split each batch by ``DataParallel``."""
         return min(1, super().n_gpu)
-
-
-class SelfPlayArguments(OneDevice, TrainingArguments):
-    """Of self-play."""
-
-
-class SFTArguments(OneDevice, SFTConfig):
-    """Of TRL's SFTTrainer."""
-
-
-class GRPOArguments(OneDevice, GRPOConfig):
-    """Of TRL's GRPOTrainer."""
 
 
 def shared_settings(profile: Profile, seed: int, folder: Path) -> dict[str, Any]:

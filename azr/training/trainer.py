@@ -26,12 +26,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from accelerate.utils import gather_object
 from datasets import Dataset
 from peft import get_peft_model
 from torch import nn
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, default_data_collator
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainingArguments, default_data_collator
 
 from azr.advantages import row_weights, task_relative_advantages
 from azr.config import Profile
@@ -40,8 +41,8 @@ from azr.selfplay import SelfPlay
 from azr.training.baselines import FixedProblems
 from azr.training.lora import fuse
 from azr.training.policy import Policy
-from azr.training.record import flat, record_of_rows
-from azr.training.settings import SelfPlayArguments, lora_config, shared_settings
+from azr.training.record import record_of_rows
+from azr.training.settings import OneDevice, lora_config, shared_settings
 
 
 def policy_loss(
@@ -53,6 +54,10 @@ def policy_loss(
     and the row that it belongs to; ``advantages`` and ``weights`` have the shape (rows,).
     """
     return -((weights * advantages)[row] * log_probs).sum()
+
+
+class SelfPlayArguments(OneDevice, TrainingArguments):
+    """Of the trainer below."""
 
 
 class SelfPlayTrainer(Trainer):
@@ -121,7 +126,9 @@ class SelfPlayTrainer(Trainer):
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Tell a tracker (``engine.report_to``) the numbers of the step's record, too."""
-        super().log(logs | (flat(self.record) if "loss" in logs else {}), start_time)
+        if "loss" in logs:
+            logs |= pd.json_normalize(self.record, sep="/").select_dtypes("number").iloc[0].to_dict()
+        super().log(logs, start_time)
 
     def compose(self, step: int, logs: Mapping[str, float]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         """What the log has of the step (``azr.training.record``)."""
