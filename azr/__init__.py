@@ -54,9 +54,8 @@ def train(
     chosen = arm_profile(arm, choose_profile(profile, None, changes))
     if proposer_reward:
         changes["proposer_reward"] = getattr(proposer_reward, "__name__", "own")
-    place = (
-        Path(folder) if folder else run_folder(RUNS, chosen.name, chosen.model.name, custom_name(arm, changes), seed)
-    )
+    own = run_folder(RUNS, chosen.name, chosen.model.name, custom_name(arm, changes), seed)
+    place = Path(folder) if folder else own
     return train_run(arm, chosen, seed, place, proposer_reward=proposer_reward, watch=watch)
 
 

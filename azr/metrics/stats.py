@@ -186,7 +186,7 @@ def minimum_detectable_difference(se: float, df: float = np.inf) -> float:
     With very few seeds that is a little too small: the power is 0.77 for df = 2, 0.79 for df = 4.
 
     Args:
-        se: standard error of the difference, from a pilot or another arm.
+        se: standard error of the difference, from a pilot or another arm; what comes back is in its unit.
         df: its degrees of freedom; S - 1 for a t-interval over paired seeds.
 
     >>> round(minimum_detectable_difference(0.01), 4)

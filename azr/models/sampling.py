@@ -8,8 +8,6 @@ rounding). Rows that have said the same so far share one pass through the model,
 and where responses have ended others begin. Left out: penalties, beams, models with a recurrent state, vLLM.
 """
 
-from __future__ import annotations
-
 import inspect
 import math
 import warnings
@@ -148,7 +146,7 @@ def sample_ids(
 class _Layer(DynamicLayer):
     """Keys and values of one layer [slots, heads, columns, size], written in place into columns kept free for them."""
 
-    def __init__(self, batch: _Batch, keys: torch.Tensor, values: torch.Tensor) -> None:
+    def __init__(self, batch: "_Batch", keys: torch.Tensor, values: torch.Tensor) -> None:
         super().__init__()
         self.batch, self.keys, self.values, self.is_initialized = batch, keys, values, True
 

@@ -9,8 +9,6 @@ something was not measured, or the claim's own condition does not hold. Left out
 (``azr.tables``), and the drawing.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,7 +24,7 @@ from azr.arms import label_of
 from azr.metrics import Interval, holm
 from azr.study.collect import Frames
 from azr.tables import LEAST_SEEDS, accuracy, curriculum, entropy, passk, rewards, sparsity
-from azr.tables.compare import ALL, BASE, at_end, changes, differences, means, score, with_all
+from azr.tables.compare import ALL, BASE, at_end, changes, differences, means
 
 SUPPORTED, CONTRADICTED, UNDECIDED = "supported", "contradicted", "undecided"
 NOT_INFORMATIVE, NOT_TESTED = "not informative", "not tested"
@@ -71,7 +69,7 @@ class Contrast:
         words = {"=": f"within ± {bound}", "": ""}.get(self.side, f"{self.side} {bound}")
         return words if self.level == 0.95 else f"{words} ({self.level:.0%} interval)"
 
-    def ends(self, tables: Tables) -> tuple[float, float]:
+    def ends(self, tables: "Tables") -> tuple[float, float]:
         """The claim's side, as an interval; a quarter of a gain is 0 where there is none."""
         margin = self.margin
         if self.quarter_of:
@@ -136,9 +134,9 @@ def claims_table(
     Returns:
         model, id, part, question, paper, statistic, rule, unit, confirmatory, estimate, low, high, side_low, side_high
         (the claim's side), base, base_low, base_high (what the untrained base gets; NaN where two trained arms are
-        compared, since it is 0 then by construction), seeds, problems, p (one-sided, of
-        all contrasts of a claim together), p_holm (over the confirmatory claims of the first model, NaN elsewhere),
-        verdict ("" without ``verdicts``, and for what is only described), note.
+        compared, since it is 0 then by construction), seeds, problems, p (one-sided, of all contrasts of a claim
+        together), p_holm (over the confirmatory claims of the first model, NaN elsewhere), verdict ("" without
+        ``verdicts``, and for what is only described), note.
     """
     rows: list[dict[str, Any]] = []
     models = list(dict.fromkeys(name for frame in frames.values() for name in frame["model"].unique()))
@@ -152,7 +150,7 @@ def claims_table(
     return table if verdicts else table.assign(verdict="")
 
 
-def _rows_of(claim: Claim, tables: Tables, placebo: Tables) -> list[dict[str, Any]]:
+def _rows_of(claim: Claim, tables: "Tables", placebo: "Tables") -> list[dict[str, Any]]:
     """One row a contrast of a claim on one model."""
     about = {"id": claim.id, "question": claim.question, "paper": claim.paper, "confirmatory": claim.id.startswith("C")}
     units = ["share of the start" if one.share else SOURCES[one.source][1] for one in claim.contrasts]
@@ -178,10 +176,8 @@ def _rows_of(claim: Claim, tables: Tables, placebo: Tables) -> list[dict[str, An
     elif claim.judge(bases, sides) == SUPPORTED:
         verdict, note = NOT_INFORMATIVE, f"the untrained base satisfies the rule; else {verdict}"
     words = {"p": claim.p_value(intervals, sides), "verdict": verdict, "note": note}
-    for row, contrast, (own, seeds, problems), side, base in zip(
-        rows, claim.contrasts, found, sides, bases, strict=True
-    ):
-        against_base = contrast.control in (BASE, "")  # of two arms in whose place the base stands, the mean is 0
+    for row, one, (own, seeds, problems), side, base in zip(rows, claim.contrasts, found, sides, bases, strict=True):
+        against_base = one.control in (BASE, "")  # of two arms in whose place the base stands, the mean is 0
         of_base = (base.estimate, base.low, base.high) if against_base else (np.nan,) * 3
         numbers = (own.estimate, own.low, own.high, *side, *of_base)
         exact = (round(number, 12) + 0.0 for number in numbers)  # 0 is 0 on every machine, and never -0
@@ -198,7 +194,7 @@ def _passed(test: pd.DataFrame) -> pd.DataFrame:
 
 
 def _answers(test: pd.DataFrame) -> pd.DataFrame:
-    scores = with_all(score(at_end(test), "answer_entropy"))
+    scores = accuracy.scores_of(at_end(test), ["answer_entropy"])
     return changes(scores, by=["group"]).assign(quantity="answers")
 
 

@@ -56,18 +56,17 @@ def worked_rows(problem_set: ProblemSet, style: PromptStyle, tokenizer: PreTrain
 def sft_trainer(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
-    problem_set: ProblemSet,
-    style: PromptStyle,
+    rows: Dataset,
     profile: Profile,
     seed: int,
     folder: Path,
 ) -> SFTTrainer:
-    """Supervised fine-tuning on worked answers: the mean of -log p over the response tokens of a step."""
+    """Supervised fine-tuning on ``worked_rows``: the mean of -log p over the response tokens of a step."""
     settings = shared_settings(profile, seed, folder) | micro_batches(profile)
     return SFTTrainer(
         model=model,
         args=SFTArguments(**settings, completion_only_loss=True, max_length=None),
-        train_dataset=worked_rows(problem_set, style, tokenizer),
+        train_dataset=rows,
         processing_class=tokenizer,
         peft_config=lora_config(profile.model),
     )

@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 import torch
 import transformers
-from accelerate.utils import gather_object
+from accelerate.utils import broadcast_object_list, gather_object
 from accelerate.utils.memory import should_reduce_batch_size
 from transformers import (
     PreTrainedModel,
@@ -57,7 +57,7 @@ from azr.training.seeds import read_seeds, shared_seeds
 from azr.training.settings import micro_batches, shared_settings
 from azr.training.trainer import SelfPlayTrainer
 
-Loaded = tuple[PreTrainedModel, PreTrainedTokenizerBase, ProblemSet | None, PromptStyle]
+Loaded = tuple[PreTrainedModel, PreTrainedTokenizerBase, ProblemSet | None, PromptStyle, datasets.Dataset | None]
 
 
 @in_a_sentence()
@@ -81,13 +81,14 @@ def train(
     if method == "selfplay":
         seed_files = seed_files or profile.seeds
     own = _source(proposer_reward, profile.rollout.rollouts) if proposer_reward else ""
-    stamp = fingerprint(arm, profile, seed, seed_files, own)
+    # One process reads all weights for it.
+    [stamp] = broadcast_object_list([fingerprint(arm, profile, seed, seed_files, own) if ranks.is_main_process else ""])
     if run.is_current(stamp):
         return run
     torch.set_num_threads(profile.threads)
     began = time.monotonic()
     loaded = _load(profile, method, seed, folder)
-    _, _, problem_set, style = loaded
+    _, _, problem_set, style, _ = loaded
     record = {"arm": arm, "method": method, "seed": seed, "settings": profile.model_dump(mode="json")}
     record |= {"fingerprint": stamp, "proposer_reward": own, "seed_files": [file.name for file in seed_files]}
     ranks.wait_for_everyone()
@@ -107,7 +108,7 @@ def train(
                 keep_steps(folder / name, step)
         try:
             if ranks.is_main_process:
-                _look_ahead(trainer, method, profile, profile.steps - step, _prompts(profile, problem_set, style))
+                _look_ahead(trainer, method, profile, profile.steps - step, problem_set, style)
             if method == "selfplay":
                 _seed(run, trainer, profile, seed)
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
@@ -154,11 +155,10 @@ def _load(profile: Profile, method: str, seed: int, folder: Path) -> Loaded:
     transformers.set_seed(seed)  # the adapter's initial weights
     model, tokenizer = load_model(profile.model.name, profile.model.weights)
     style = load_style(profile.model.prompt_style, tokenizer)
-    if method == "sft":
-        worked_rows(problem_set, style, tokenizer)
+    worked = worked_rows(problem_set, style, tokenizer) if method == "sft" else None
     rows = [encode_prompt(tokenizer, prompt) for prompt in _prompts(profile, problem_set, style)]
     check_room(model, rows, profile.rollout.max_new_tokens)
-    return model, tokenizer, problem_set, style
+    return model, tokenizer, problem_set, style, worked
 
 
 def _prompts(profile: Profile, problem_set: ProblemSet | None, style: PromptStyle) -> list[str]:
@@ -212,13 +212,13 @@ def _trainer(
     os.environ["TRL_EXPERIMENTAL_SILENCE"] = "1"  # we know that rollout_func is experimental
     warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
     datasets.disable_progress_bars()
-    model, tokenizer, problem_set, style = loaded
+    model, tokenizer, problem_set, style, worked = loaded
     where, compose, callbacks = (profile, seed, run.folder), record_of_logs, []
     if method == "sft":
-        trainer = sft_trainer(*loaded, *where)
+        trainer = sft_trainer(model, tokenizer, worked, *where)
     elif method == "rlvr":
         grade = lambda attempts: problem_set.grade(attempts, style, executor.own)  # noqa: E731
-        trainer = rlvr_trainer(*loaded, grade, *where)
+        trainer = rlvr_trainer(model, tokenizer, problem_set, style, grade, *where)
     else:
         if method == "selfplay":
             reward = proposer_reward or profile.train.proposer_reward
@@ -236,11 +236,13 @@ def _trainer(
     return trainer
 
 
-def _look_ahead(trainer: Trainer, method: str, profile: Profile, steps: int, prompts: Sequence[str]) -> None:
+def _look_ahead(
+    trainer: Trainer, method: str, profile: Profile, steps: int, problem_set: ProblemSet | None, style: PromptStyle
+) -> None:
     """Say how long a model of unknown speed takes at most."""
     if profile.model.name in BUILT_IN or profile.engine.name == "vllm":
         return
-    rollout, longest = profile.rollout, profile.rollout.max_new_tokens
+    rollout, longest, prompts = profile.rollout, profile.rollout.max_new_tokens, _prompts(profile, problem_set, style)
     rows = [encode_prompt(trainer.processing_class, prompt) for prompt in prompts]
 
     def seconds(texts: list[str], tokens: int) -> float:
