@@ -7,12 +7,11 @@ from matplotlib.patches import Patch
 from matplotlib.pyplot import get_cmap
 
 from azr.figures.panels import facets, legend, line_panel, pick, present
+from azr.tables.training import SOLVED
 
 ROLES = {"solver": "-", "proposer": "--"}
-SHADES = dict(
-    zip(("never", "to ¼", "to ¾", "below 1", "always"), get_cmap("Greys")([0.75, 0.6, 0.45, 0.3, 0.15]), strict=True)
-)
-ROWS = {"reward": "reward", "length": "tokens a response", "fate": "valid proposals", "solved": "solve rates"}
+SHADES = dict(zip(SOLVED, get_cmap("Greys")([0.75, 0.6, 0.45, 0.3, 0.15]), strict=True))
+ROWS = {"reward": "reward", "length": "tokens a response", "fate": "valid proposals", "solved": "share of the valid"}
 
 
 def plot(frame: pd.DataFrame) -> Figure:
@@ -27,7 +26,8 @@ def plot(frame: pd.DataFrame) -> Figure:
     grid = facets(frame, draw, "quantity", "model", row_order=ROWS, height=1.45, ylabels=ROWS)
     patches = [Patch(color=shade, label=name) for name, shade in SHADES.items()]
     corner = grid.set_xlabels("training step").axes[-1, -1]
-    corner.legend(handles=patches[::-1], loc="center left", bbox_to_anchor=(1, 0.5), handlelength=1, fontsize=7)
+    look = {"loc": "center left", "bbox_to_anchor": (1, 0.5), "handlelength": 1, "fontsize": 7}
+    corner.legend(handles=patches[::-1], title="solve rate", title_fontsize=7, **look)
     return legend(grid.figure, frame, styles=ROLES)
 
 

@@ -28,7 +28,7 @@ def plot(frame: pd.DataFrame) -> Figure:
 
     Args:
         frame: model, id, part, paper, unit, estimate, low, high, side_low, side_high (the claim's side, shaded), base,
-            base_low, base_high (the same statistic of the untrained base), verdict.
+            base_low, base_high (the same statistic of the untrained base), verdict, confirmatory (others are slanted).
     """
     use_style()
     frame = frame.assign(part=frame["part"].fillna(""))
@@ -57,9 +57,10 @@ def plot(frame: pd.DataFrame) -> Figure:
         ax.set_title(model)
     entries = [Line2D([], [], label="trained", **OWN), Line2D([], [], label="untrained base", **HOLLOW)]
     entries += [Line2D([], [], color="#DDDDDD", linewidth=6, label="the claim's side")]
+    entries += [Line2D([], [], linestyle="", label="slanted: exploratory")]
     if len(behind):
         entries.append(Line2D([], [], label="reference study", **REFERENCE))
-    figure.legend(handles=entries, loc="outside upper center", ncols=4)
+    figure.legend(handles=entries, loc="outside upper center", ncols=len(entries), columnspacing=1.2)
     return figure
 
 
@@ -90,7 +91,8 @@ def _intervals(ax: Axes, rows: pd.DataFrame) -> None:
         ax.add_artist(Line2D([row.base_low, row.base_high], [below, below], **HOLLOW | {"marker": ""}))
         ax.add_artist(Line2D([row.base], [below], **HOLLOW))
         if row.first:
-            ax.text(1.02, row.y, row.verdict, transform=ax.get_yaxis_transform(), va="center", fontsize=7)
+            slant = "normal" if row.confirmatory else "italic"
+            ax.text(1.02, row.y, row.verdict, transform=ax.get_yaxis_transform(), va="center", fontsize=7, style=slant)
 
 
 def _far_bases(ax: Axes, rows: pd.DataFrame) -> None:

@@ -74,7 +74,7 @@ class Study:
         """Train and measure what is missing of ``arms`` and the base, or of other settings; says first what that is.
 
         May be interrupted: what is done is kept, and the next call goes on from there. Of the reference study nothing
-        is trained where nothing was before, unless ``fresh``: it is read as it ships. Raises JobError.
+        is trained where nothing was before, unless ``fresh``: it is read as it ships. Raises FailedError.
         """
         jobs, shipped = jobs_of(self.profile, self.runs, arms, self.seeds), set() if fresh else self.shipped
         missing = [job for job in jobs if (job.model_name, job.arm, job.seed) not in shipped and not job.is_done()]

@@ -39,10 +39,6 @@ TRAINED, MEASURED = {"sft": 6, "rlvr": 6}, 0.75
 _STARTING = threading.Lock()
 
 
-class JobError(FailedError):
-    """A training or measuring process failed; the message has its last lines."""
-
-
 def jobs_of(
     profile: Profile, runs: Path, arms: Sequence[str] | None = None, seeds: Sequence[int] | None = None
 ) -> list[Subject]:
@@ -68,14 +64,24 @@ def jobs_of(
 
 
 def responses(job: Subject) -> int:
-    """About how many responses could be sampled in the time a job still takes; its measures count until it ends."""
-    rollout, evaluation, log = job.profile.rollout, job.profile.evaluation, job.run.folder / "log.jsonl"
-    steps = max(job.last - (log.read_bytes().count(b"\n") if log.exists() else 0), 0)
+    """About how many responses could be sampled in the time a job still takes, by what its log and its notes have."""
+    rollout, evaluation, problems = job.profile.rollout, job.profile.evaluation, job.profile.problems
     method = ARMS[job.arm].method if job.last else ""
     a_step = sampled_a_step(method, rollout) + TRAINED.get(method, 3) * rollout.rows
-    measured = 4 * evaluation.problems * sum(job.samples(step) for step in job.profile.kept_steps if step <= job.last)
+    trained = max(job.last - _lines(job.run.folder / "log.jsonl"), 0) * a_step
+    if "test" not in job.names:
+        return trained
+    kept = [step for step in job.profile.kept_steps if step <= job.last]
+    measured = 4 * evaluation.problems * sum(map(job.samples, kept))
     measured += 3 * evaluation.validation_problems * evaluation.validation_samples
-    return round(steps * a_step + MEASURED * measured * ("test" in job.names))
+    noted = [(name, step, job.samples(step)) for name in problems.test for step in kept]
+    noted.append((problems.validation, job.last, evaluation.validation_samples))
+    measured -= sum(samples * _lines(job.notes(name, step)) for name, step, samples in noted)
+    return round(trained + MEASURED * max(measured, 0))
+
+
+def _lines(file: Path) -> int:
+    return file.read_bytes().count(b"\n") if file.exists() else 0
 
 
 def default_side_by_side(profile: Profile) -> int:
@@ -111,7 +117,7 @@ def do(job: Subject) -> None:
 def run_jobs(jobs: Sequence[Subject], side_by_side: int, work: Callable[[Subject], Any] = do) -> None:
     """Run jobs of one profile as processes, ``side_by_side`` at a time, in this order, and show how far they are.
 
-    A job's output goes to ``runs/PROFILE/logs``. Raises JobError when one fails (the others are stopped), Stopped on
+    A job's output goes to ``runs/PROFILE/logs``. Raises FailedError when one fails (the others are stopped), Stopped on
     Ctrl-C, and UserError where another process runs jobs of this profile.
     """
     if not jobs:
@@ -133,7 +139,9 @@ def run_jobs(jobs: Sequence[Subject], side_by_side: int, work: Callable[[Subject
                     if process.exitcode:
                         said = log.read_text(errors="replace") if log.exists() else ""
                         last = "\n".join(said.splitlines()[-8:])
-                        raise JobError(f"{job} failed (exit code {process.exitcode}; all it said is in {log}):\n{last}")
+                        raise FailedError(
+                            f"{job} failed (exit code {process.exitcode}; all it said is in {log}):\n{last}"
+                        )
                 for job, log in running.values():
                     lines = log.read_text(errors="replace").splitlines() if log.exists() and log not in told else []
                     for line in (line for line in lines if AHEAD in line):

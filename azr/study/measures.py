@@ -40,13 +40,8 @@ def count(subject: Subject, name: str, limit: int, samples: int, step: int, data
     what = Progress(f"{name} after step {step}", len(problem_set.problems))
     with problem_set.open_executor(1) as executor, closing(what) as progress:
         asked = (*subject.model(step), executor, problem_set, samples, decoding, subject.sampling_seed)
-        notes = _notes(subject, name, step)
+        notes = subject.notes(name, step)
         return evaluate(*asked, progress=lambda done, _: progress.update(done), partial=notes)
-
-
-def _notes(subject: Subject, name: str, step: int) -> Path:
-    """Where ``azr.problems`` notes what is finished."""
-    return subject.run.folder / "measures" / f"{name.replace('/', '-')}-step-{step}.jsonl"
 
 
 def _test(subject: Subject, step: int) -> pd.DataFrame:
@@ -100,7 +95,7 @@ def _curriculum(subject: Subject, step: int) -> pd.DataFrame:
     evaluation, rng = subject.profile.evaluation, np.random.default_rng([subject.seed, 2])
     asked = (evaluation.curriculum_problems, evaluation.curriculum_samples, subject.decoding(), rng)
     with Executor(1) as executor:
-        solver, notes = (*subject.model(0), executor), _notes(subject, "curriculum", step)
+        solver, notes = (*subject.model(0), executor), subject.notes("curriculum", step)
         return resolve_proposals(*solver, subject.run.proposals, *asked, partial=notes)
 
 
@@ -155,5 +150,5 @@ def evaluate_sets(
         frame.to_csv(out, index=False) if out.suffix == ".csv" else frame.to_parquet(out, index=False)
         print(f"written: {out}")
     for name in names:
-        _notes(subject, name, subject.last).unlink(missing_ok=True)
+        subject.notes(name, subject.last).unlink(missing_ok=True)
     return frame.reset_index(drop=True)

@@ -27,10 +27,6 @@ from azr.study.collect import Frames, save_frames, save_runs
 from azr.study.jobs import default_side_by_side
 
 
-class NotebookError(FailedError):
-    """A notebook stopped; the message names it, its cell and the error in a few lines."""
-
-
 def choose(only: str | None, available: Mapping[str, Path]) -> list[Path]:
     """The notebooks to run; ``only`` are numbers as typed ("4,06"). Raises UserError for one that no notebook has."""
     wanted = list(available) if only is None else [word.strip().zfill(2) for word in only.split(",")]
@@ -57,7 +53,7 @@ def run_notebooks(
     """Run the notebooks of a profile up to the first that fails, and write the report.
 
     ``jobs`` is how many runs are trained, and notebooks run, side by side; ``fresh`` moves the profile's runs away
-    first. Raises NotebookError, and UserError for a number that no notebook has.
+    first. Raises FailedError, and UserError for a number that no notebook has.
     """
     from azr.study.report import write_report
 
@@ -156,7 +152,7 @@ def redraw(reference: Frames, folder: Path = ROOT / "figures") -> None:
 
 
 def execute(path: Path, copy: Path, known: Mapping[str, object], threads: int = 1, echoed: bool = True) -> None:
-    """Run one notebook with those of the ``known`` parameters that it has, and say so. Raises NotebookError."""
+    """Run one notebook with those of the ``known`` parameters that it has, and say so. Raises FailedError."""
     import papermill
 
     from azr.study.kernels import kernel
@@ -177,7 +173,7 @@ def execute(path: Path, copy: Path, known: Mapping[str, object], threads: int = 
         first = error.source.strip().partition("\n")[0]
         problem = f"{error.ename}: {error.evalue}".strip()
         where = f"{path.stem} failed at `{first}`"
-        raise NotebookError(f"{where}:\n{problem[:1000]}\nThe executed copy is {copy}.") from None
+        raise FailedError(f"{where}:\n{problem[:1000]}\nThe executed copy is {copy}.") from None
     except RuntimeError as error:  # the kernel died, or did not start
-        raise NotebookError(f"{path.stem} failed: {error} (out of memory?)") from error
+        raise FailedError(f"{path.stem} failed: {error} (out of memory?)") from error
     print(f"{path.stem} is done ({duration(time.monotonic() - began)})", flush=True)

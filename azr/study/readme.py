@@ -1,6 +1,6 @@
 """The README's results, written from the reference study so that no number is typed by hand.
 
-    python -m azr.study.readme
+    azr run --profile reference
 
 Replaces what stands between the two ``results`` comments of README.md: what was found, and the claims with their
 verdicts; and docs/results.md, which has all of their numbers.
@@ -13,10 +13,10 @@ from jinja2 import Template
 
 from azr.arms import ARMS
 from azr.runs import ROOT, write_whole
-from azr.study import DATA, REFERENCE, Study, open_study, said
+from azr.study import DATA, Study, said
 from azr.study.collect import load_frames
 
-START, END = "<!-- results: written by python -m azr.study.readme -->", "<!-- end of results -->"
+START, END = "<!-- results: written by azr run --profile reference -->", "<!-- end of results -->"
 
 
 def markdown(frame: pd.DataFrame) -> str:
@@ -64,7 +64,3 @@ def write_readme(study: Study, root: Path = ROOT, data: Path = DATA) -> None:
 
 def _filled(template: str, **values: object) -> str:
     return Template(Path(__file__).with_name(template).read_text(encoding="utf-8")).render(values).rstrip() + "\n"
-
-
-if __name__ == "__main__":
-    write_readme(open_study(REFERENCE))

@@ -65,6 +65,10 @@ class Subject:
         kept = [step for step in self.profile.kept_steps if (self.run.folder / "adapters" / f"step-{step}").is_dir()]
         return sorted({*kept, self.last} - {0})
 
+    def notes(self, name: str, step: int) -> Path:
+        """Where ``azr.problems`` notes what of a measurement is finished."""
+        return self.run.folder / "measures" / f"{name.replace('/', '-')}-step-{step}.jsonl"
+
     def samples(self, step: int) -> int:
         """Samples of a test problem: more of the base, and at the end of the arms whose pass@k is drawn."""
         main = step == self.last and (self.arm == BASE or ARMS[self.arm].main)

@@ -9,8 +9,7 @@ import pandas as pd
 
 from azr.tables.compare import means
 
-METHOD = "selfplay"
-SOLVED = {"never": 0, "to ¼": 0.25, "to ¾": 0.75, "below 1": 0.999, "always": 1}
+SOLVED = {"0": 0, "to ¼": 0.25, "to ¾": 0.75, "less than 1": 0.999, "1": 1}
 """Classes of solve rates, by the highest in each."""
 _RUN = ["model", "method", "seed", "step"]
 
@@ -28,8 +27,8 @@ def selfplay(log: pd.DataFrame, proposals: pd.DataFrame) -> pd.DataFrame:
         valid proposals, ``solved`` that of each class of solve rates (``name``, in ``SOLVED``) among them. Elsewhere
         role and name are "".
     """
-    log = log[(log["method"] == METHOD) & log["quantity"].isin(["reward", "length"])]
-    own = proposals[proposals["method"] == METHOD]
+    log = log[(log["method"] == "selfplay") & log["quantity"].isin(["reward", "length"])]
+    own = proposals[proposals["method"] == "selfplay"]
     valid = own[own["fate"] == "valid"]
     classes = pd.cut(valid["solve_rate"], [-1, *SOLVED.values()], labels=list(SOLVED))
     parts = [log.assign(role=log["group"].str.split("/").str[1])]

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from azr.errors import UserError
+from azr.errors import FailedError, UserError
 from azr.progress import AHEAD
-from azr.runs import alone
+from azr.runs import alone, append_lines
 from azr.study import jobs
-from azr.study.jobs import JobError, estimate, jobs_of, run_jobs
+from azr.study.jobs import estimate, jobs_of, responses, run_jobs
 from study.small import finish, small_jobs, small_profile
 
 
@@ -91,9 +91,21 @@ def test_what_a_job_says_of_its_time_before_its_first_step_is_shown_once(tmp_pat
     assert capsys.readouterr().out.count(f"\n{job}: {AHEAD} 3 min 20 s here, 5 steps 16 min 40 s\n") == 1
 
 
+def test_what_is_left_of_a_job_shrinks_with_each_step_and_each_problem_that_is_measured(tmp_path):
+    job = small_jobs(tmp_path)[4]
+    assert job.arm == "selfplay"
+    job.notes("world/test", 0).parent.mkdir(parents=True)
+    whole = responses(job)
+    append_lines(job.run.folder / "log.jsonl", [{}] * 2)
+    trained = responses(job)
+    append_lines(job.notes("world/test", job.last), [{}] * 3)
+    assert whole > trained
+    assert trained - responses(job) == pytest.approx(0.75 * 3 * job.samples(job.last), abs=1)
+
+
 def test_a_failed_job_is_named_with_its_last_lines_and_stops_the_others(tmp_path):
     chosen = small_jobs(tmp_path)
-    with pytest.raises(JobError, match=r"nano base seed 0 failed [^\n]*:\none\ntwo\nthe disk is full"):
+    with pytest.raises(FailedError, match=r"nano base seed 0 failed [^\n]*:\none\ntwo\nthe disk is full"):
         run_jobs(chosen, side_by_side=2, work=fail_first)
     assert not list(tmp_path.rglob("note"))
 

@@ -19,7 +19,7 @@ from azr.errors import UserError
 from azr.runs import ROOT
 from azr.study import Study, notebooks, open_study
 from azr.study.claims import CLAIMS, claims_table
-from azr.study.notebooks import NotebookError, choose, execute, keep_outputs, left_out, run_notebooks, shown
+from azr.study.notebooks import FailedError, choose, execute, keep_outputs, left_out, run_notebooks, shown
 from azr.study.report import write_report
 
 KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
@@ -58,7 +58,7 @@ def test_notebooks_run_with_the_parameters_they_have_up_to_the_first_that_fails(
     write(tmp_path / "nb" / "01_bad.ipynb", new_code_cell("1 + 1"), new_code_cell("text = ''\nint(text)"))
     write(tmp_path / "nb" / "02_never.ipynb", new_code_cell("1"))
     runs = tmp_path / "runs"
-    with pytest.raises(NotebookError, match=r"01_bad failed at `text = ''`:\nValueError: invalid literal"):
+    with pytest.raises(FailedError, match=r"01_bad failed at `text = ''`:\nValueError: invalid literal"):
         run_notebooks("laptop", "0,1,2", 3, notebooks=tmp_path / "nb", runs=runs)
     assert f"laptop 3 1 {runs / 'laptop' / 'figures'}" in capsys.readouterr().out
     assert sorted(path.name for path in (runs / "laptop" / "notebooks").iterdir()) == ["00_good.ipynb", "01_bad.ipynb"]
@@ -74,7 +74,7 @@ def test_a_kernel_works_in_the_checkout_and_ends_with_its_notebook(tmp_path):
     with pytest.raises(ProcessLookupError):
         os.kill(int(pid), 0)
     write(path, new_code_cell("import os\nos._exit(3)"))
-    with pytest.raises(NotebookError, match=r"00_one failed: Kernel died"):
+    with pytest.raises(FailedError, match=r"00_one failed: Kernel died"):
         execute(path, tmp_path / "own" / "notebooks" / path.name, {}, echoed=False)
 
 

@@ -190,4 +190,5 @@ E2,,sharpens,slope,1.3,1.2,1.4,1,inf,1,0.95,1.05,above 1
 def synthetic_claims(models: tuple[str, ...] = MODELS) -> pd.DataFrame:
     """A claims table with a row of each kind: margins other than 0, a bounded side, no interval, not measured."""
     table = pd.read_csv(StringIO(CLAIMS))
+    table["confirmatory"] = table["id"].str.startswith("C")
     return pd.concat([table.assign(model=model, seeds=3, problems=72) for model in models], ignore_index=True)
