@@ -16,13 +16,11 @@ from pydantic import TypeAdapter
 from azr.arms import BASE, label_of
 from azr.study import said
 from azr.study.claims import SUPPORTED, VERDICTS, Contrast, NotMeasuredError, Tables, find, tables_of
-from azr.tables.compare import ALL
-from azr.tables.curriculum import NULL
 
 _TOLD = yaml.safe_load(Path(__file__).with_name("readings.yaml").read_text(encoding="utf-8"))
 _BY_NAME = TypeAdapter(dict[str, tuple[Contrast, ...]])
 READINGS, FOUND = (_BY_NAME.validate_python(_TOLD[part]) for part in ("figures", "found"))
-"""What is read of each figure, and what was found by topic: numbers of the tables behind the claims."""
+"""What is read of each figure, and what was found, by the beginning of its sentence: numbers behind the claims."""
 
 
 def readings(name: str, frames: Mapping[str, pd.DataFrame]) -> list[str]:
@@ -54,11 +52,11 @@ def findings(frames: Mapping[str, pd.DataFrame], claims: pd.DataFrame) -> str:
         seeds = rows.loc[rows["seeds"] > 0, "seeds"].astype(int)
         over = " to ".join(map(str, sorted({seeds.min(), seeds.max()}))) if len(seeds) else "no"
         lines += [f"**{model}** ({over} training seeds; 95 % intervals over seeds and problems):", ""]
-        for topic, contrasts in FOUND.items():
-            if words := [text for contrast in contrasts for text in _told(contrast, tables)]:
+        for begins, contrasts in FOUND.items():
+            if numbers := [text for contrast in contrasts for text in _told(contrast, tables)]:
                 if contrasts[0].control == BASE:
-                    words.append("the base, sampled again, " + said(find(contrasts[0], placebo)[0]))
-                lines.append(f"- {topic}: {'; '.join(words)}.")
+                    numbers.append(f"{said(find(contrasts[0], placebo)[0])} (the base, sampled again)")
+                lines.append(f"- {begins} {', '.join(numbers)}.")
         confirmatory = rows[rows["confirmatory"]].drop_duplicates("id")
         counts = confirmatory["verdict"].value_counts()
         verdicts = ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if verdict in counts)
@@ -69,12 +67,10 @@ def findings(frames: Mapping[str, pd.DataFrame], claims: pd.DataFrame) -> str:
 
 
 def _told(contrast: Contrast, tables: Tables) -> list[str]:
-    """The arm, minus what, and the number; nothing where it was not measured."""
+    """The number and whose it is; nothing where it was not measured."""
     try:
         found = find(contrast, tables)[0]
     except NotMeasuredError:
         return []
-    control = f" minus {label_of(contrast.control)}" if contrast.control not in (BASE, NULL) else ""
-    doubt = " (not told from 0)" if found.low <= 0 <= found.high else ""
-    group = f", {contrast.group}" if contrast.group != ALL else ""
-    return [f"{label_of(contrast.method)}{control}{group} {said(found)}{doubt}"]
+    doubt = "; not told from 0" if found.low <= 0 <= found.high else ""
+    return [f"{said(found)} ({label_of(contrast.method)}{doubt})"]

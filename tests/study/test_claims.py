@@ -6,7 +6,7 @@ import pytest
 from tables.synthetic import synthetic_study
 
 from azr.metrics import Interval
-from azr.study import open_study
+from azr.study import open_study, said
 from azr.study.claims import (
     CLAIMS,
     CONTRADICTED,
@@ -175,8 +175,8 @@ def test_the_readme_counts_verdicts_and_has_one_row_a_claim(study, table):
     found = findings(study, table)
     gain = table.set_index("id").loc["C1"]
     assert "**nano** (3 training seeds; " in found
-    assert f"self-play {gain['estimate']:+.3f}" in found
-    assert f"the base, sampled again, {gain['base']:+.3f}" in found
+    assert f"pass@1 by {said(gain)} (self-play)" in found
+    assert f"{gain['base']:+.3f} [{gain['base_low']:+.3f}, {gain['base_high']:+.3f}] (the base, sampled again)" in found
     rows = claims_block(table).splitlines()
     assert rows[0] == "| claim | the paper says | nano |"
     assert len(rows) == 2 + table.loc[table["confirmatory"], "id"].nunique()
