@@ -73,7 +73,12 @@ def facets(
     grid = sns.FacetGrid(frame, row=row, col=col, margin_titles=True, **orders, **shared)
     grid.figure.set_size_inches(WIDTH, height * len(orders["row_order"]) + 0.6)
     for (row_name, col_name), ax in grid.axes_dict.items():
-        draw(ax, pick(frame, **{row: row_name, col: col_name}))
+        rows = pick(frame, **{row: row_name, col: col_name})
+        if len(rows):
+            draw(ax, rows)
+        else:
+            ax.set_axis_off()
+            ax.text(0.5, 0.5, "not measured", transform=ax.transAxes, ha="center", color=GREY, fontsize=7)
     grid.figure.set_layout_engine("constrained")
     grid.set_titles(row_template="" if ylabels else "{row_name}", col_template="{col_name}").set_axis_labels("", "")
     for ax, name in zip(grid.axes[:, 0], grid.row_names, strict=True):

@@ -61,6 +61,15 @@ def test_a_problem_set_without_the_worlds_groups_is_drawn(name, frames):
     plt.close(figure)
 
 
+@pytest.mark.parametrize("name", sorted(catalogue.FIGURES.keys() - {"fig09_claims"}))
+def test_a_model_with_some_of_the_arms_stands_beside_one_with_all(name, frames):
+    keep = "model == 'nano' or method in ('base', 'selfplay')"
+    some = {key: frame.query(keep) for key, frame in frames.items() if key != "claims"}
+    figure, _ = catalogue.draw(name, some)
+    assert all(ax.has_data() or not ax.axison for ax in figure.axes)
+    plt.close(figure)
+
+
 def test_a_study_too_small_for_a_figure_says_so(small):
     with pytest.raises(UserError, match="too few arms or seeds for fig04_leash"):
         catalogue.draw("fig04_leash", small)
