@@ -11,7 +11,6 @@ from azr.tables.compare import means
 
 SOLVED = {"0": 0, "to ¼": 0.25, "to ¾": 0.75, "less than 1": 0.999, "1": 1}
 """Classes of solve rates, by the highest in each."""
-_RUN = ["model", "method", "seed", "step"]
 
 
 def selfplay(log: pd.DataFrame, proposals: pd.DataFrame) -> pd.DataFrame:
@@ -38,4 +37,4 @@ def selfplay(log: pd.DataFrame, proposals: pd.DataFrame) -> pd.DataFrame:
     width = max(1, int(log["step"].max()) // 10)
     windows = frame.assign(step=(frame["step"] - 1) // width * width + (width + 1) / 2)
     by = ["role", "quantity", "name"]
-    return means(windows.groupby([*_RUN, *by], sort=False)["value"].mean().reset_index(), by)
+    return means(windows.groupby(["model", "method", "seed", "step", *by])["value"].mean().reset_index(), by)
