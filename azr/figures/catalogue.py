@@ -65,15 +65,15 @@ def table(name: str, frames: Frames) -> pd.DataFrame:
     """What a figure shows: its table, of its arms and the user's own. Raises UserError where there is nothing."""
     drawn = FIGURES[name]
     chosen = [_of_methods(frames[need], drawn.methods) for need in drawn.needs]
-    base_alone = drawn.methods not in ((), (BASE,)) and set(chosen[0]["method"].unique()) == {BASE}
-    frame = pd.DataFrame() if base_alone or any(part.empty for part in chosen) else drawn.table(*chosen)
-    if frame.empty:
-        raise UserError(f"The study has too few arms or seeds for {name}: add {', '.join(drawn.methods)}, or seeds.")
-    return frame
+    if not any(part.empty for part in chosen) and len(frame := drawn.table(*chosen)):
+        return frame
+    raise UserError(f"The study has too few arms or seeds for {name}: add {', '.join(drawn.methods)}, or seeds.")
 
 
 def _of_methods(frame: pd.DataFrame, methods: tuple[str, ...]) -> pd.DataFrame:
+    """Of the models of which some arm is there, unless the base alone is shown."""
     if "method" not in frame:
         return frame
     arm = frame["method"].map({method: arm_of(method) for method in frame["method"].unique()})
-    return frame[arm.isin(methods) | ~arm.isin(list(PALETTE))]
+    own = frame[arm.isin(methods) | ~arm.isin(list(PALETTE))]
+    return own if methods == (BASE,) else own[own["model"].isin(own.loc[own["method"] != BASE, "model"])]

@@ -63,10 +63,12 @@ def test_a_problem_set_without_the_worlds_groups_is_drawn(name, frames):
 
 @pytest.mark.parametrize("name", sorted(catalogue.FIGURES.keys() - {"fig09_claims"}))
 def test_a_model_with_some_of_the_arms_stands_beside_one_with_all(name, frames):
-    keep = "model == 'nano' or method in ('base', 'selfplay')"
+    keep = "model == 'nano' or method in ('base', 'selfplay', 'selfplay-full')"
     some = {key: frame.query(keep) for key, frame in frames.items() if key != "claims"}
-    figure, _ = catalogue.draw(name, some)
+    figure, frame = catalogue.draw(name, some)
     assert all(ax.has_data() or not ax.axison for ax in figure.axes)
+    shown = catalogue.FIGURES[name].methods
+    assert ("micro" in set(frame["model"])) == ("selfplay" in shown or shown == ("base",)), "no row of the base alone"
     plt.close(figure)
 
 
