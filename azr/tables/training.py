@@ -30,11 +30,11 @@ def selfplay(log: pd.DataFrame, proposals: pd.DataFrame) -> pd.DataFrame:
     own = proposals[proposals["method"] == "selfplay"]
     valid = own[own["fate"] == "valid"]
     classes = pd.cut(valid["solve_rate"], [-1, *SOLVED.values()], labels=list(SOLVED))
-    parts = [log.assign(role=log["group"].str.split("/").str[1])]
-    parts += [own.assign(quantity="fate", value=own["fate"] == "valid")]
+    roles = log["group"].str.partition("/")[2]
+    parts = [log.assign(role=roles), own.assign(quantity="fate", value=own["fate"] == "valid")]
     parts += [valid.assign(quantity="solved", name=name, value=classes == name) for name in SOLVED]
     frame = pd.concat(parts).fillna({"role": "", "name": ""}).astype({"value": float})
     width = max(1, int(log["step"].max()) // 10)
     windows = frame.assign(step=(frame["step"] - 1) // width * width + (width + 1) / 2)
-    by = ["role", "quantity", "name"]
-    return means(windows.groupby(["model", "method", "seed", "step", *by])["value"].mean().reset_index(), by)
+    keys = ["model", "method", "seed", "step", "role", "quantity", "name"]
+    return means(windows.groupby(keys, sort=False)["value"].mean().reset_index(), keys[4:])
