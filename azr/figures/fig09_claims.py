@@ -56,8 +56,8 @@ def plot(frame: pd.DataFrame) -> Figure:
     for ax, model in zip(axes[0], models, strict=True):
         ax.set_title(model)
     entries = [Line2D([], [], label="trained", **OWN), Line2D([], [], label="untrained base", **HOLLOW)]
-    entries += [Line2D([], [], color="#DDDDDD", linewidth=6, label="the claim's side")]
-    entries += [Line2D([], [], linestyle="", label="slanted: exploratory")]
+    entries.append(Line2D([], [], color="#DDDDDD", linewidth=6, label="the claim's side"))
+    entries.append(Line2D([], [], linestyle="", label="slanted: exploratory"))
     if len(behind):
         entries.append(Line2D([], [], label="reference study", **REFERENCE))
     figure.legend(handles=entries, loc="outside upper center", ncols=len(entries), columnspacing=1.2)

@@ -15,11 +15,11 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from tables.synthetic import synthetic_study
 
 import azr
-from azr.errors import UserError
+from azr.errors import FailedError, UserError
 from azr.runs import ROOT
 from azr.study import Study, notebooks, open_study
 from azr.study.claims import CLAIMS, claims_table
-from azr.study.notebooks import FailedError, choose, execute, keep_outputs, left_out, run_notebooks, shown
+from azr.study.notebooks import choose, execute, keep_outputs, left_out, run_notebooks, shown
 from azr.study.report import write_report
 
 KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
