@@ -9,7 +9,6 @@ mistake, 130 interrupted. Left out on purpose: any work of its own.
 """
 
 import sys
-from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -78,19 +77,17 @@ def azr() -> None:
 @profile_option(default=None)
 @set_option
 def doctor(model: str | None, profile: str | None, changes: dict[str, Any]) -> None:
-    """What this machine has; with --model or --profile, whether that model fits.
+    """What this machine has; with --model, --profile or --set, whether that model fits.
 
     Example: azr doctor --model Qwen/Qwen2.5-Coder-3B --profile gpu --set model.full=true
     """
     from azr.config import choose_profile
 
-    if model is not None or profile:
+    if model is not None or profile or changes:
         chosen = choose_profile(profile, model, changes)
         from azr.models.memory import fit_report
 
         lines = fit_report(chosen)
-    elif changes:
-        raise UserError("--set goes with --model or --profile: add one of them.")
     else:
         from azr.models.machine import machine_report
 
@@ -146,11 +143,12 @@ def train(
         raise UserError(f"--seed-file goes with self-play; {arm} proposes nothing: leave it out.")
     folder = out or run_folder(RUNS, settings.name, settings.model.name, custom_name(arm, changes), seed)
     Run(folder).record  # noqa: B018  (a run of an earlier version is refused at once)
-    from azr.training.ranks import is_main
+    from accelerate import PartialState
+
     from azr.training.run import train as train_run
 
     run = train_run(arm, settings, seed, folder, seed_file)
-    if is_main():
+    if PartialState().is_main_process:
         click.echo(f"trained: {run.folder}")
 
 
@@ -158,17 +156,11 @@ def custom_name(arm: str, changes: dict[str, Any]) -> str:
     """The name of a run with settings of its own, but for its model, which the folder above names.
 
     >>> custom_name("selfplay", {"train.steps": 3, "rollout.temperature": 0.7})
-    'selfplay,steps=3,rollout.temperature=0.7'
+    'selfplay,train.steps=3,rollout.temperature=0.7'
     """
-    from azr.config import Profile
-
-    sections = [value for value in Profile(name="").model_dump().values() if isinstance(value, dict)]
-    keys = Counter(key for section in sections for key in section)
-    changes = {name: value for name, value in changes.items() if name != "model.name"}
-    short = {name: name.rpartition(".")[2] for name in changes}
-    own = [f"{short[name] if keys[short[name]] < 2 else name}={value}" for name, value in changes.items()]
-    name = ",".join([arm, *own]).replace("/", "_").replace(" ", "")
-    return name if len(name) < 80 else f"{arm},{stamp(changes)}"
+    own = {name: value for name, value in changes.items() if name != "model.name"}
+    name = ",".join([arm, *(f"{key}={value}" for key, value in own.items())]).replace("/", "_").replace(" ", "")
+    return name if len(name) < 80 else f"{arm},{stamp(own)}"
 
 
 @azr.command()
@@ -283,13 +275,12 @@ def run(profile: str, only: str | None, jobs: int | None, fresh: bool) -> None:
 
 @azr.command()
 @profile_option()
-@click.option("--out", type=NEW, metavar="FILE", help="the page (default: runs/PROFILE/report.html)")
-def report(profile: str, out: Path | None) -> None:
-    """The executed notebooks of a profile as one HTML page."""
+def report(profile: str) -> None:
+    """The executed notebooks of a profile as one HTML page, runs/PROFILE/report.html."""
     from azr.study import open_study
     from azr.study.report import write_report
 
-    click.echo(f"written: {write_report(open_study(profile), out)}")
+    click.echo(f"written: {write_report(open_study(profile))}")
 
 
 def guarded(work: Callable[[], Any]) -> int:

@@ -32,8 +32,6 @@ from azr.tasks import Role, Task, TaskType
 
 TYPES = (TaskType.ABDUCTION, TaskType.DEDUCTION, TaskType.INDUCTION)
 """In the order in which AZR rolls them out."""
-GROUPS = tuple(f"{task_type}/{role}" for task_type in TYPES for role in Role)
-"""The six groups task type x role, within which rewards are compared."""
 IDENTITY = Task(TaskType.DEDUCTION, "def f(x):\n    return x", ("'abc'",), ("'abc'",))
 """The one task that a human gave: the identity function."""
 SEEDING_ROUNDS, FIRST_ROUNDS, BARREN_STEPS = 60, 6, 5

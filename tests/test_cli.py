@@ -50,7 +50,6 @@ def test_help_and_refusals_load_nothing_heavy():
         "train selfplay --set train.steps=0",
         "evaluate nano --samples 0",
         "evaluate nano --data README.md",
-        "doctor --set train.steps=3",
         "evaluate nano --problems a --problems b --data README.md",
         "evaluate nano --out table.txt",
         "evaluate nano --out nowhere/table.csv",

@@ -13,10 +13,11 @@ from azr.executor import Executor
 from azr.models.sampling import Completion
 from azr.prompts.base import ParsedProposal
 from azr.prompts.compact import PROPOSE, CompactStyle
-from azr.selfplay import GROUPS, IDENTITY, SelfPlay
-from azr.tasks import Task, TaskType
+from azr.selfplay import IDENTITY, TYPES, SelfPlay
+from azr.tasks import Role, Task, TaskType
 
 D, A, I = TaskType.DEDUCTION, TaskType.ABDUCTION, TaskType.INDUCTION  # noqa: E741
+GROUPS = [f"{task_type}/{role}" for task_type in TYPES for role in Role]
 CONFIG = RolloutConfig(batch=4, references=2, rollouts=4, seed_factor=2)
 SIX = "".join(f"input {n}\n" for n in range(6))
 WORDS = "['a', 'bb', 'ccc', 'dddd', 'eeeee', 'ffffff']"

@@ -61,7 +61,8 @@ def crossing(rows: pd.DataFrame) -> tuple[Interval, float]:
     (8.0, 2.8, 22.6, True)
     """
     rows = rows.sort_values("k")
-    p = max(Interval.of(rows.iloc[0]).p_value(side="greater"), Interval.of(rows.iloc[-1]).p_value(side="less"))
+    gain, loss = (Interval(**rows[["estimate", "low", "high", "se", "df"]].iloc[i]) for i in (0, -1))
+    p = max(gain.p_value(side="greater"), loss.p_value(side="less"))
     k, low, high = (
         _first_fall(rows["k"].to_numpy(float), rows[name].to_numpy()) for name in ("estimate", "low", "high")
     )

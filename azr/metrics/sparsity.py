@@ -8,8 +8,8 @@
 For one and the same update the share lies anywhere between 0 and 1, with the type in which tensors are compared and the
 tolerance; so each number stands beside its definition, the norm of the update, and a null: what a Gaussian update of
 that norm would have left unchanged. A folder's ``model.safetensors`` is read, else the shards that its index names, and
-no other file; tensors are read in blocks, two of them by two threads at once, so nothing holds a whole model. Left out:
-which definition is right (LoRA and full fine-tuning are not comparable by these numbers); adapters, which PEFT merges
+no other file; two tensors are compared at once, by two threads, so nothing holds a whole model. Left out: which
+definition is right (LoRA and full fine-tuning are not comparable by these numbers); adapters, which PEFT merges
 (``azr.models.loading.checkpoint``); pickled ``.bin`` files (opening one may run code), quantised weights, hub names.
 """
 
@@ -46,9 +46,8 @@ DEFINITIONS = {
 """When an element counts as unchanged, by dtype and tolerance; in bfloat16 ``relative`` would be ``exact``."""
 NULL_DRAWS = 2**14
 """Elements of a tensor from which its null is estimated: a standard error of at most 0.004 of its size."""
-_BELOW_THRESHOLD = float(np.nextafter(np.float32(1 / 256), np.float32(0)))
-_BLOCK = 2**18
-"""Elements that are compared at once: few enough to stay in the processor's cache."""
+_BLOCK = 2**20
+"""Elements that are compared at once: other types than bfloat16 and float32 are converted first."""
 _PARTS = {
     "layer": r"(?:^|\.)(?:layers|layer|h|blocks|block)\.(\d+)\.",
     "module": r"([^.]+)(?:\.(?:weight|bias))?$",
@@ -73,12 +72,9 @@ def update_sparsity(before: Checkpoint, after: Checkpoint) -> pd.DataFrame:
     Raises:
         UserError: a checkpoint cannot be read, or the two have no comparable tensor in common.
     """
-    import torch
-
     old, new = open_checkpoint(before), open_checkpoint(after)
     common = [name for name in old if name in new]
-    # Neither torch nor NumPy holds Python's lock while it computes; torch starts no threads of its own in these two.
-    with ThreadPoolExecutor(2, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+    with ThreadPoolExecutor(2) as pool:
         found = dict(zip(common, pool.map(lambda name: _compared(old[name](), new[name]()), common), strict=True))
     skipped = {name: "is only in the base" for name in old if name not in new}
     skipped |= {name: "is only in the trained" for name in new if name not in old}
@@ -135,7 +131,7 @@ def sparsity_report(
 
 def _compared(base: torch.Tensor, trained: torch.Tensor) -> str | list[tuple[str | float, ...]]:
     """The rows of two tensors, one a definition, without their name; or why the two cannot be compared."""
-    import torch
+    from azr.metrics.unchanged import count_unchanged
 
     if base.shape != trained.shape:
         return f"has another shape, {list(base.shape)} -> {list(trained.shape)}"
@@ -144,49 +140,24 @@ def _compared(base: torch.Tensor, trained: torch.Tensor) -> str | list[tuple[str
     x, y, size = base.flatten(), trained.flatten(), base.numel()
     if not size:
         return "is empty"
-    room, sums = torch.empty(2, min(_BLOCK, size)), np.zeros(7)
-    for start in range(0, size, _BLOCK):
-        sums += _block_compared(x[start : start + _BLOCK], y[start : start + _BLOCK], room)
+    sums = np.zeros(7)
+    for old, new in zip(x.split(_BLOCK), y.split(_BLOCK), strict=True):
+        sums += count_unchanged(old, new)
     *counts, norm, base_norm = *sums[:5], *np.sqrt(sums[5:])
     if not math.isfinite(norm + base_norm):
         return "holds numbers that are not finite"
-    null = size * _null(x, norm / math.sqrt(size), trained.dtype)
+    sample, moved = _moved_sample(x, norm / math.sqrt(size), trained.dtype)
+    null = size / len(sample) * count_unchanged(sample, moved)[:5]
     numbers = zip(DEFINITIONS, counts, null, strict=True)
     return [(size, *definition, int(count), norm, base_norm, share) for definition, count, share in numbers]
 
 
-def _block_compared(base: torch.Tensor, trained: torch.Tensor, room: torch.Tensor) -> tuple[float, ...]:
-    """Elements that are equal by each of the five definitions, and squares of the change and of the base, summed.
-
-    Torch converts types several times as fast as NumPy, which compares and counts several times as fast as torch.
-    ``room`` [2, at least n], float32, is overwritten: new memory would take as long as comparing.
-    """
-    import torch
-
-    first, second = room[:, : len(base)]
-    x = base if base.dtype == torch.float32 else first.copy_(base)
-    y = trained if trained.dtype == torch.float32 else second.copy_(trained)
-    base_squares = float(x.dot(x))
-    change = torch.sub(y, x, out=second)
-    squares = float(change.dot(change))
-    exact, close = _within(change.abs_(), 0), _within(change, 1e-5)
-    if exact == len(base) or base.dtype == trained.dtype == torch.bfloat16:
-        return exact, close, exact, exact, close, squares, base_squares
-    relative = _within(change, torch.mul(x, _BELOW_THRESHOLD, out=first).abs_().numpy())
-    torch.sub(second.copy_(trained.bfloat16()), first.copy_(base.bfloat16()), out=change).abs_()
-    return exact, close, relative, _within(change, 0), _within(change, 1e-5), squares, base_squares
-
-
-def _within(change: torch.Tensor, bound: float | np.ndarray) -> int:
-    return np.count_nonzero(change.numpy() <= bound)
-
-
-def _null(base: torch.Tensor, deviation: float, dtype: torch.dtype) -> np.ndarray:
-    """[5], shares of a sample that a Gaussian update of a standard deviation leaves unchanged, by one draw."""
+def _moved_sample(base: torch.Tensor, deviation: float, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
+    """A sample of a tensor, and the same moved by a Gaussian update of a standard deviation, by one draw."""
     stride = len(base) // NULL_DRAWS | 1  # odd: it does not meet the same columns in every row
     sample = base[::stride].float()
-    moved = sample + sample.new_tensor(np.random.default_rng(0).normal(0, deviation, len(sample)))
-    return np.array(_block_compared(sample, moved.to(dtype), sample.new_empty(2, len(sample)))[:5]) / len(sample)
+    update = np.random.default_rng(0).normal(0, deviation, len(sample))
+    return sample, (sample + sample.new_tensor(update)).to(dtype)
 
 
 def open_checkpoint(source: Checkpoint) -> Readers:

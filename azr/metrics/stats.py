@@ -7,9 +7,9 @@ handful of seeds gets a t-interval: the percentile bootstrap over three seeds co
 Left out: hierarchical Bayesian models, and anything that treats samples of one problem as independent.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -31,11 +31,6 @@ class Interval:
     se: float
     df: float = float("inf")
     """Degrees of freedom behind ``se``; infinite where the interval is a bootstrap's."""
-
-    @classmethod
-    def of(cls, row: Mapping[str, float]) -> Self:
-        """From a row of a table (``azr.tables``)."""
-        return cls(*(float(row[name]) for name in ("estimate", "low", "high", "se", "df")))
 
     def p_value(self, margin: float = 0.0, side: Side = "two-sided") -> float:
         """p of "the truth is ``margin``" against the truth being on a side of it: (estimate - margin) / se is t(df).
@@ -130,31 +125,18 @@ def ratio_interval(numerator: ArrayLike, denominator: ArrayLike) -> Interval:
 
 
 def bootstrap_interval(
-    values: ArrayLike,
-    rng: np.random.Generator,
-    statistic: Callable[[np.ndarray], float] = np.mean,
-    clusters: ArrayLike | None = None,
-    num_draws: int = 2000,
+    values: ArrayLike, rng: np.random.Generator, statistic: Callable[[np.ndarray], float] = np.mean
 ) -> Interval:
-    """Percentile bootstrap of any statistic of one run's observations; over a handful of seeds use ``t_interval``.
+    """SciPy's percentile bootstrap of a statistic of one run's independent observations [N]; over seeds ``t_interval``.
 
-    Args:
-        values: [N, ...], observations along the first axis.
-        statistic: function of the chosen observations, [any number, ...], to a number; a draw may give NaN.
-        clusters: [N] labels of what is drawn together, for instance the step at which a problem was proposed; None
-            if observations are independent. With fewer than about 20 clusters the interval is too narrow.
-
-    >>> interval = bootstrap_interval([0.0, 0.0, 1.0, 1.0], np.random.default_rng(0), clusters=[1, 1, 2, 2])
-    >>> interval.estimate, interval.low, interval.high
-    (0.5, 0.0, 1.0)
+    >>> bootstrap_interval([0.0, 0.0, 1.0, 1.0], np.random.default_rng(0)).estimate
+    0.5
     """
-    table = np.asarray(values)
-    labels = np.arange(len(table)) if clusters is None else np.asarray(clusters)
-    members = [np.flatnonzero(labels == label) for label in np.unique(labels)]
-    chosen = rng.integers(len(members), size=(num_draws, len(members)))
-    draws = [float(statistic(table[np.concatenate([members[i] for i in row])])) for row in chosen]
-    low, high = np.nanquantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Interval(float(statistic(table)), float(low), float(high), float(np.nanstd(draws, ddof=1)))
+    from scipy.stats import bootstrap
+
+    x = np.asarray(values, dtype=float)
+    found = bootstrap((x,), statistic, n_resamples=2000, confidence_level=LEVEL, method="percentile", rng=rng)
+    return Interval(float(statistic(x)), *map(float, found.confidence_interval), float(found.standard_error))
 
 
 def holm(p_values: ArrayLike) -> np.ndarray:
@@ -221,7 +203,7 @@ def spearman(x: ArrayLike, y: ArrayLike, within: ArrayLike | None = None) -> flo
     """Spearman's rank correlation, ties by mean rank; optionally within groups.
 
     Over training steps it says whether later means harder, not by how much; it is judged over seeds, with one number a
-    run (``azr.tables.curriculum``), or of a single run by ``bootstrap_interval`` with the steps as clusters.
+    run (``azr.tables.curriculum``).
 
     Args:
         x, y: [N].

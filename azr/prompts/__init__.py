@@ -8,18 +8,14 @@ from azr.prompts.compact import CompactStyle
 from azr.prompts.paper import PaperStyle
 from azr.prompts.plain import PlainStyle
 
-STYLES = ("compact", "paper", "paper-chat", "plain")
-
 
 def load_style(name: str, tokenizer: Any) -> PromptStyle:
     """The prompt style of that name: ``paper`` is plain text, as AZR prompts base models (many carry a chat template);
     ``paper-chat`` goes through the chat template of ``tokenizer`` (of transformers), and so does ``plain``, which asks
     for the bare answer.
 
-    Raises UserError for an unknown name, and where there is no chat template.
+    Raises UserError where there is no chat template.
     """
-    if name not in STYLES:
-        raise UserError(f"There is no prompt style '{name}': choose one of {', '.join(STYLES)}.")
     if name in ("compact", "paper"):
         return CompactStyle() if name == "compact" else PaperStyle()
     if not tokenizer.chat_template:

@@ -82,8 +82,8 @@ def _environment(study: Study) -> str:
     return _rendered("\n".join(lines)) + f"<details><summary>all settings</summary><pre>{settings}</pre></details>"
 
 
-def write_report(study: Study, out: Path | None = None) -> Path:
-    """Write the page to ``out`` (``runs/PROFILE/report.html``) and return its path.
+def write_report(study: Study) -> Path:
+    """Write ``runs/PROFILE/report.html`` and return its path.
 
     Raises UserError where no notebook of the study's profile was run.
     """
@@ -103,6 +103,6 @@ def write_report(study: Study, out: Path | None = None) -> Path:
         body = exporter.from_notebook_node(notebook)[0]
         sections.append((copy.stem, heading[1] if heading else copy.stem, f'<i id="{copy.stem[:2]}"></i>{body}'))
     sections.append(("environment", "Environment", relative(_environment(study), runs)))
-    path = out or runs / profile / "report.html"
+    path = runs / profile / "report.html"
     write_whole(path, PAGE.render(profile=profile, sections=sections))
     return path

@@ -27,12 +27,11 @@ TRENDS: Mapping[str, tuple[str, str, str | None]] = {
 QUANTITIES = {"solve_rate": "solve rate", "length": "response length", "statements": "statements"}
 
 
-def trends(solved: pd.DataFrame, least: int = 10) -> pd.DataFrame:
+def trends(solved: pd.DataFrame) -> pd.DataFrame:
     """Spearman's rho of every run.
 
     Args:
         solved: re-solved proposals: model, method, seed, step, statements, n, c, length.
-        least: problems below which a run's rho is left out.
 
     Returns:
         model, method, seed, statistic (a name in ``TRENDS``), value, n.
@@ -41,7 +40,7 @@ def trends(solved: pd.DataFrame, least: int = 10) -> pd.DataFrame:
     for run, own in _with_rate(solved).groupby(_RUN, sort=False):
         for name, (x, y, within) in TRENDS.items():
             known = own.dropna(subset=[x, y])
-            if len(known) >= least:
+            if len(known) >= 10:  # else a run's rho is next to nothing but noise
                 rho = spearman(known[x], known[y], known[within] if within else None)
                 rows.append((*run, name, rho, len(known)))
     return pd.DataFrame(rows, columns=[*_RUN, "statistic", "value", "n"]).dropna(subset="value", ignore_index=True)

@@ -11,8 +11,6 @@ import pandas as pd
 from azr.tables.compare import means
 
 _RUN = ["model", "method", "seed"]
-LEARNABLE = (0.25, 0.75)
-"""Solve rates from which a solver learns most; both ends belong to it."""
 
 
 def shapes(proposals: pd.DataFrame, since: int = 1) -> pd.DataFrame:
@@ -25,11 +23,11 @@ def shapes(proposals: pd.DataFrame, since: int = 1) -> pd.DataFrame:
     Returns:
         Scores without problems: model, method, seed, quantity, value. Of all proposals ``valid`` (share), ``reward``
         and ``tokens``; of the valid ones ``solve rate``, ``statements`` and the shares ``never solved``,
-        ``always solved`` and ``learnable`` (solve rate in [1/4, 3/4]).
+        ``always solved`` and ``learnable`` (from 1/4 to 3/4, where a solver learns most).
     """
     late = proposals[proposals["step"] >= since].assign(valid=proposals["fate"] == "valid")
     rate = late["solve_rate"]
-    shares = {"never solved": rate == 0, "always solved": rate == 1, "learnable": rate.between(*LEARNABLE)}
+    shares = {"never solved": rate == 0, "always solved": rate == 1, "learnable": rate.between(0.25, 0.75)}
     shares |= {"solve rate": rate, "statements": late["statements"]}
     late = late.assign(**{name: value.where(late["valid"]) for name, value in shares.items()})
     found = late.groupby(_RUN, sort=False)[["valid", "reward", "tokens", *shares]].mean()

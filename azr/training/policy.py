@@ -102,9 +102,8 @@ class Policy:
     @cached_property
     def _vllm(self) -> VLLMGeneration:
         trainer, decoding = self.trainer, self.decoding
-        limits = {"temperature": decoding.temperature, "max_completion_length": decoding.max_new_tokens}
-        settings = limits | vllm_settings(self.profile.engine)
-        settings["generation_kwargs"] = {"stop_token_ids": sorted(self.ends)}
+        settings = {"temperature": decoding.temperature, "max_completion_length": decoding.max_new_tokens}
+        settings |= vllm_settings(self.profile.engine) | {"generation_kwargs": {"stop_token_ids": sorted(self.ends)}}
         return VLLMGeneration(trainer.model, trainer.accelerator, trainer.processing_class, **settings)
 
     def _by_vllm(self, prompts: Sequence[str], streams: Streams) -> list[Completion]:

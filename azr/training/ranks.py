@@ -8,7 +8,6 @@ process alone and their results are broadcast: elsewhere a time limit could fall
 Only the main process writes. With one process all of this comes to nothing. Left out: weights that are sharded.
 """
 
-import os
 import zlib
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -25,11 +24,6 @@ Result = TypeVar("Result")
 Streams = Sequence[tuple[int, ...]]
 PATIENCE = timedelta(hours=2)
 """How long a process waits for the others: one may still be sampling its longest response."""
-
-
-def is_main() -> bool:
-    """Whether this process is the one that writes and speaks."""
-    return os.environ.get("RANK", "0") == "0"
 
 
 def join() -> PartialState:

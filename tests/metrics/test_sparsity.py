@@ -63,15 +63,17 @@ def test_equals_the_slow_version_in_all_stored_types(pairs, before, after):
 
 def test_blocks_do_not_matter(monkeypatch):
     torch.manual_seed(0)
-    base = {"w": torch.randn(37, 11), "v": torch.randn(5)}
-    trained = {name: weight + 1e-3 * torch.randn(weight.shape) for name, weight in base.items()}
+    base = {"w": torch.randn(370, 110), "v": torch.randn(5), "half": torch.randn(500, 100).bfloat16()}
+    trained = {name: weight + 1e-3 * torch.randn(weight.shape).to(weight.dtype) for name, weight in base.items()}
     threads = torch.get_num_threads()
     whole = update_sparsity(base, trained)
     assert torch.get_num_threads() == threads
-    monkeypatch.setattr("azr.metrics.sparsity._BLOCK", 10)
+    monkeypatch.setattr("azr.metrics.sparsity._BLOCK", 1000)
     parts = update_sparsity(base, trained)
     assert parts["unchanged"].equals(whole["unchanged"])
     assert parts["norm"].to_numpy() == pytest.approx(whole["norm"].to_numpy())
+    exact = [float((trained[name].double() - base[name].double()).norm()) for name in base for _ in DEFINITIONS]
+    assert whole["norm"].to_numpy() == pytest.approx(exact, rel=1e-6)
 
 
 @pytest.mark.parametrize("stored", [torch.float32, torch.bfloat16])

@@ -65,7 +65,7 @@ def test_crossed_interval_covers_the_truth(seeds, parts):
 def test_a_percentile_bootstrap_over_three_seeds_would_not():
     generator, hits = rng(3), 0
     for _ in range(200):
-        interval = bootstrap_interval(crossed(generator, 3, 60, 0.1, 0.01, 0.01), generator, num_draws=100)
+        interval = bootstrap_interval(crossed(generator, 3, 60, 0.1, 0.01, 0.01).mean(axis=1), generator)
         hits += interval.low <= 0 <= interval.high
     assert hits / 200 < 0.85
 
@@ -101,19 +101,6 @@ def test_ratio_without_a_denominator_has_no_interval():
 def test_bootstrap_of_a_mean_has_its_standard_error():
     values = rng().random(200)
     assert bootstrap_interval(values, rng()).se == pytest.approx(values.std() / np.sqrt(200), rel=0.05)
-    means = rng().normal(0, 1, 50)
-    clustered = bootstrap_interval(
-        np.repeat(means, 10), rng(), clusters=[f"step {i}" for i in range(50) for _ in range(10)]
-    )
-    assert clustered.se == pytest.approx(means.std() / np.sqrt(50), rel=0.05)
-
-
-def test_bootstrap_draws_whole_clusters_of_any_size():
-    values, labels, draws = np.array([1.0, 5.0, 1.0, 1.0]), ["a", "b", "a", "a"], set()
-    bootstrap_interval(
-        values, rng(), statistic=lambda v: draws.add(tuple(sorted(v))) or v.mean(), clusters=labels, num_draws=50
-    )
-    assert draws == {(1, 1, 1, 5), (1, 1, 1, 1, 1, 1), (5, 5)}
 
 
 def test_holm_on_the_textbook_example():
@@ -174,11 +161,3 @@ def test_rho_within_groups_does_not_see_differences_between_them():
     assert abs(spearman(x, y, within=group)) < 0.15
     assert spearman(x, -x, within=group) == pytest.approx(-1)
     assert spearman([1, 2, 3, 99], [1, 2, 3, -99], within=["a", "a", "a", "b"]) == pytest.approx(1)
-
-
-def test_one_run_has_an_interval_by_steps():
-    step = np.repeat(np.arange(40), 10)
-    table = np.column_stack([step, 0.6 - 0.01 * step + rng().normal(0, 0.2, 400)])
-    found = bootstrap_interval(table, rng(), lambda t: spearman(*t.T), clusters=step, num_draws=200)
-    assert found.estimate == spearman(*table.T)
-    assert found.low < found.estimate < found.high < 0

@@ -12,12 +12,15 @@ import transformers
 
 from azr.models.sampling import Completion
 from azr.runs import Run, read_lines
-from azr.selfplay import GROUPS, Row, StepResult
+from azr.selfplay import TYPES, Row, StepResult
+from azr.tasks import Role
 from azr.training.policy import Policy, merged_adapter
 from azr.training.record import RecordCallback
 from azr.training.trainer import SelfPlayTrainer, policy_loss
 
 from .tiny import TOKENIZER, tiny_model, tiny_profile
+
+GROUPS = [f"{task_type}/{role}" for task_type in TYPES for role in Role]
 
 
 def random_rows(per_group: int = 2, seed: int = 0, frozen: str = "-") -> list[Row]:
