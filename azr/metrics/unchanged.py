@@ -8,8 +8,7 @@ import numba
 import numpy as np
 import torch
 
-_BELOW_THRESHOLD = np.nextafter(np.float32(1 / 256), np.float32(0))
-_CLOSE = np.float32(1e-5)
+_CLOSE, _BELOW_THRESHOLD = np.float32(1e-5), np.nextafter(np.float32(1 / 256), np.float32(0))
 _PART = 2**14
 """Elements whose sums are taken in single precision, where their counts are exact."""
 

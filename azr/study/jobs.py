@@ -29,7 +29,8 @@ from azr.progress import AHEAD, Progress
 from azr.runs import BUILT_IN, Run, alone, run_folder
 from azr.study.subject import Subject
 
-PRELOADED = ["azr.training.run", "azr.study.measures", "azr.study.claims", "ipykernel.kernelapp"]
+_OURS = [f"azr.{name}" for name in ("training.run", "study.measures", "study.claims", "metrics.unchanged")]
+PRELOADED = [*_OURS, "ipykernel.kernelapp"]
 """What the server imports before it forks: for jobs, and for the kernels of notebooks."""
 RATES, START = {"nano": 300.0, "micro": 150.0}, 10.0
 """For the first estimate: responses a second that one core samples in training; seconds in which a job begins."""
