@@ -30,8 +30,7 @@ class Progress:
         server = {"JPY_SESSION_NAME", "AZR_FIGURES"} & set(os.environ) == {"JPY_SESSION_NAME"}  # and not the runner's
         cell = server and type(self.stream).__module__.startswith("ipykernel")
         self.terminal = self.stream.isatty() or cell
-        self.began, self.unended = time.monotonic(), False
-        self.last = -1e9
+        self.began, self.unended, self.last = time.monotonic(), False, -1e9
 
     def update(self, done: int, note: str = "") -> None:
         """Report ``done`` units; prints at most every second on a terminal or in a cell that is looked at.

@@ -93,7 +93,7 @@ def again_or_label(method: str) -> str:
     return "base, sampled again" if method == "base" else label(method)
 
 
-def save(figure: Figure, name: str, frame: pd.DataFrame, folder: str | Path) -> list[Path]:
+def save(figure: Figure, name: str, frame: pd.DataFrame, folder: str | Path) -> None:
     """Write ``name``.png, ``name``.pdf and ``name``.csv, the frame that a figure was drawn from, and close the figure.
 
     Args:
@@ -101,14 +101,12 @@ def save(figure: Figure, name: str, frame: pd.DataFrame, folder: str | Path) -> 
         frame: tidy data; floats are written with six significant digits.
         folder: made where it is missing.
 
-    Returns:
-        The three paths. Where all are there and the numbers in the CSV are the same, nothing is written. No file holds
-        a date or a version: the same figure gives the same bytes.
+    Where all three are there and the numbers in the CSV are the same, nothing is written. No file holds a date or a
+    version: the same figure gives the same bytes.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / f"{name}.{extension}" for extension in ("png", "pdf", "csv")]
-    png, pdf, csv = paths
+    png, pdf, csv = paths = [folder / f"{name}.{extension}" for extension in ("png", "pdf", "csv")]
     numbers = frame.to_csv(index=False, float_format="%.6g", lineterminator="\n")
     if not (all(path.exists() for path in paths) and csv.read_text(encoding="utf-8") == numbers):
         picture = io.BytesIO()
@@ -117,4 +115,3 @@ def save(figure: Figure, name: str, frame: pd.DataFrame, folder: str | Path) -> 
         figure.savefig(pdf, metadata={"Creator": None, "Producer": None, "CreationDate": None})
         csv.write_text(numbers, encoding="utf-8")
     plt.close(figure)
-    return paths

@@ -139,7 +139,7 @@ def claims_table(
         ``verdicts``, and for what is only described), note.
     """
     rows: list[dict[str, Any]] = []
-    models = list(dict.fromkeys(name for frame in frames.values() for name in frame["model"].unique()))
+    models = next(iter(frames.values()))["model"].unique()
     for model in models:
         both = tables_of(frames, model)
         rows += [{"model": model} | row for claim in claims for row in _rows_of(claim, *both)]
@@ -245,7 +245,7 @@ class Tables(Frames):
 
 def tables_of(frames: Mapping[str, pd.DataFrame], model: str) -> tuple[Tables, Tables]:
     """The tables of one model, and the same with the untrained base in the place of all that was trained."""
-    own = {name: frame[frame["model"] == model] for name, frame in frames.items()}
+    own = Frames(list(frames), lambda name: frames[name][frames[name]["model"] == model])
     return Tables(own), Tables(with_base_in_place(own))
 
 
@@ -276,26 +276,30 @@ def find_of_base(contrast: Contrast, tables: Tables, placebo: Tables) -> Interva
     return find(contrast if in_place else replace(contrast, method=BASE), placebo if in_place else tables)[0]
 
 
-def with_base_in_place(frames: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+def with_base_in_place(frames: Mapping[str, pd.DataFrame]) -> Frames:
     """The frames of a study in which nothing was trained: what a claim's statistic is then, the untrained base gets.
 
     In the place of each trained arm stands the base, measured with other sampling seeds than the control (arms that
     are compared with each other have them in another order); as its proposals, those of the arm with the base as
     proposer; as updates of all weights, none.
     """
-    placed = dict(frames)
     sources = dict.fromkeys(("test", "validation", "entropy"), BASE)
-    for name, source in (sources | dict.fromkeys(("curriculum", "proposals"), curriculum.NULL)).items():
-        own = frames[name][frames[name]["method"] == source] if name in frames else pd.DataFrame()
-        again = own[own["seed"] > 0].assign(step=frames[name]["step"].max()) if source == BASE and len(own) else own
+    sources |= dict.fromkeys(("curriculum", "proposals"), curriculum.NULL)
+
+    def read(name: str) -> pd.DataFrame:
+        frame, source = frames[name], sources.get(name)
+        if name == "sparsity" and len(frame):
+            untouched = frame["parameters"].where(frame["method"].str.endswith("-full"))
+            return frame.assign(**{key: untouched.fillna(frame[key]) for key in ("unchanged", "null")})
+        if source is None:
+            return frame
+        own = frame[frame["method"] == source]
+        again = own[own["seed"] > 0].assign(step=frame["step"].max()) if source == BASE and len(own) else own
         seeds = sorted(again["seed"].unique()) if len(again) else []
         parts = [own]
         for place, arm in enumerate((SELFPLAY, "frozen", "half"), 1):
             order = {seed: (i + place) % len(seeds) for i, seed in enumerate(seeds)}
             parts += [again.assign(method=arm, seed=again["seed"].map(order))] if seeds else []
-        placed[name] = pd.concat(parts, ignore_index=True)
-    if len(placed.get("sparsity", ())):
-        rows = frames["sparsity"]
-        untouched = rows["parameters"].where(rows["method"].str.endswith("-full"))
-        placed["sparsity"] = rows.assign(**{key: untouched.fillna(rows[key]) for key in ("unchanged", "null")})
-    return placed
+        return pd.concat(parts, ignore_index=True)
+
+    return Frames(list(frames), read)

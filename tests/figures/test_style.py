@@ -17,30 +17,32 @@ def small_figure(height: float = 1.0) -> plt.Figure:
     return figure
 
 
+def saved(folder, height: float = 1.0, frame: pd.DataFrame = FRAME) -> list[bytes]:
+    """The bytes of the picture, the print and the numbers of a figure that was saved."""
+    style.save(small_figure(height), "a", frame, folder)
+    return [(folder / f"a.{extension}").read_bytes() for extension in ("png", "pdf", "csv")]
+
+
 def test_save_writes_picture_print_and_numbers(tmp_path):
     plt.close("all")
-    png, pdf, csv = style.save(small_figure(), "passk", FRAME, tmp_path / "new" / "folder")
-    assert png.read_bytes().startswith(b"\x89PNG")
-    assert plt.imread(png).shape[:2] == (150, 150)
-    assert pdf.read_bytes().startswith(b"%PDF")
-    assert csv.read_text() == "k,method,estimate\n1,base,0.333333\n2,ü,\n"
+    png, pdf, csv = saved(tmp_path / "new" / "folder")
+    assert png.startswith(b"\x89PNG")
+    assert plt.imread(tmp_path / "new" / "folder" / "a.png").shape[:2] == (150, 150)
+    assert pdf.startswith(b"%PDF")
+    assert csv.decode() == "k,method,estimate\n1,base,0.333333\n2,ü,\n"
     assert not plt.fignum_exists(1), "notebooks do not collect open figures"
 
 
 def test_the_same_figure_gives_the_same_bytes(tmp_path):
-    first = [path.read_bytes() for path in style.save(small_figure(), "a", FRAME, tmp_path / "1")]
-    again = [path.read_bytes() for path in style.save(small_figure(), "a", FRAME, tmp_path / "2")]
-    assert first == again
+    first = saved(tmp_path / "1")
+    assert first == saved(tmp_path / "2")
     assert b"CreationDate" not in first[1]
 
 
 def test_files_change_only_with_the_numbers(tmp_path):
-    png, _, _ = style.save(small_figure(), "a", FRAME, tmp_path)
-    before = png.read_bytes()
-    style.save(small_figure(2.0), "a", FRAME, tmp_path)
-    assert png.read_bytes() == before
-    style.save(small_figure(2.0), "a", FRAME.assign(k=[1, 4]), tmp_path)
-    assert png.read_bytes() != before
+    before = saved(tmp_path)[0]
+    assert saved(tmp_path, 2.0)[0] == before
+    assert saved(tmp_path, 2.0, FRAME.assign(k=[1, 4]))[0] != before
 
 
 @pytest.mark.parametrize("method", ["selfplay", "selfplay-full", "mine"])
