@@ -1,8 +1,10 @@
 """How many elements of a tensor training left unchanged: one loop over both, which numba compiles to machine code.
 
 NumPy and torch would go over the numbers a dozen times, once an operation; this loop takes as long as reading them.
-Its compiled form is kept beside this file, or where numba keeps those of read-only folders.
+Its compiled form is kept beside this file where that may be written; elsewhere each process compiles it anew.
 """
+
+import os
 
 import numba
 import numpy as np
@@ -33,7 +35,7 @@ def _rounded(x: np.float32) -> np.float32:
 
 
 # Sums may be taken in any order, and counts are of the numbers' type: so the processor takes eight elements at a time.
-@numba.njit(nogil=True, cache=True, fastmath={"reassoc", "contract"})
+@numba.njit(nogil=True, cache=os.access(__file__, os.W_OK), fastmath={"reassoc", "contract"})
 def _both_bfloat16(base: np.ndarray, trained: np.ndarray) -> np.ndarray:
     counts = np.zeros(4)
     for start in range(0, len(base), _PART):
@@ -50,7 +52,7 @@ def _both_bfloat16(base: np.ndarray, trained: np.ndarray) -> np.ndarray:
     return counts
 
 
-@numba.njit(nogil=True, cache=True, fastmath={"reassoc", "contract"})
+@numba.njit(nogil=True, cache=os.access(__file__, os.W_OK), fastmath={"reassoc", "contract"})
 def _both_float32(base: np.ndarray, trained: np.ndarray) -> np.ndarray:
     counts = np.zeros(7)
     for start in range(0, len(base), _PART):

@@ -283,16 +283,13 @@ def with_base_in_place(frames: Mapping[str, pd.DataFrame]) -> Frames:
     are compared with each other have them in another order); as its proposals, those of the arm with the base as
     proposer; as updates of all weights, none.
     """
-    sources = dict.fromkeys(("test", "validation", "entropy"), BASE)
-    sources |= dict.fromkeys(("curriculum", "proposals"), curriculum.NULL)
 
     def read(name: str) -> pd.DataFrame:
-        frame, source = frames[name], sources.get(name)
+        frame = frames[name]
         if name == "sparsity" and len(frame):
             untouched = frame["parameters"].where(frame["method"].str.endswith("-full"))
             return frame.assign(**{key: untouched.fillna(frame[key]) for key in ("unchanged", "null")})
-        if source is None:
-            return frame
+        source = BASE if name in ("test", "validation", "entropy") else curriculum.NULL
         own = frame[frame["method"] == source]
         again = own[own["seed"] > 0].assign(step=frame["step"].max()) if source == BASE and len(own) else own
         seeds = sorted(again["seed"].unique()) if len(again) else []
