@@ -143,8 +143,7 @@ def train(
         raise UserError(f"--seed-file goes with self-play; {arm} proposes nothing: leave it out.")
     folder = out or run_folder(RUNS, settings.name, settings.model.name, custom_name(arm, changes), seed)
     Run(folder).record  # noqa: B018  (a run of an earlier version is refused at once)
-    from accelerate import PartialState
-
+    from azr.training.ranks import PartialState
     from azr.training.run import train as train_run
 
     run = train_run(arm, settings, seed, folder, seed_file)

@@ -14,10 +14,12 @@ def load_style(name: str, tokenizer: Any) -> PromptStyle:
     ``paper-chat`` goes through the chat template of ``tokenizer`` (of transformers), and so does ``plain``, which asks
     for the bare answer.
 
-    Raises UserError where there is no chat template.
+    Raises UserError for an unknown name, and where there is no chat template.
     """
-    if name in ("compact", "paper"):
-        return CompactStyle() if name == "compact" else PaperStyle()
-    if not tokenizer.chat_template:
+    styles = {"compact": CompactStyle, "paper": PaperStyle, "paper-chat": PaperStyle, "plain": PlainStyle}
+    if name not in styles:
+        raise UserError(f"There is no prompt style '{name}': choose one of {', '.join(styles)}.")
+    through_template = name in ("paper-chat", "plain")
+    if through_template and not tokenizer.chat_template:
         raise UserError("This model's tokenizer has no chat template: choose the prompt style paper.")
-    return PlainStyle(tokenizer) if name == "plain" else PaperStyle(tokenizer)
+    return styles[name](tokenizer) if through_template else styles[name]()

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from azr.errors import UserError
 from azr.prompts import load_style
 from azr.prompts.compact import CompactStyle
 from azr.tasks import Proposal, Task, TaskType
@@ -105,3 +106,5 @@ def test_a_right_response_is_read_back(seed, task_type):
 def test_styles_are_loaded_by_name():
     assert load_style("compact", None) == STYLE
     assert load_style("paper", None).name == "paper"
+    with pytest.raises(UserError, match="compact, paper, paper-chat, plain"):
+        load_style("papr", None)
