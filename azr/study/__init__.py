@@ -58,8 +58,8 @@ class Study:
         """Model, method and seed of what ships of the reference study; of any other study nothing does."""
         if self.profile.name != REFERENCE or not (DATA / "record.json").exists():
             return set()
-        runs = load_frames(DATA)["test"][["model", "method", "seed"]].drop_duplicates()
-        return set(runs.itertuples(index=False, name=None))
+        frames, keys = load_frames(DATA), ["model", "method", "seed"]  # the base has no run, all weights no test
+        return {row for name in ("test", "runs") for row in frames[name][keys].itertuples(index=False, name=None)}
 
     @property
     def ships(self) -> bool:
