@@ -23,7 +23,7 @@ from azr.config import Profile, StudyModel, load_profile, override
 from azr.errors import UserError
 from azr.progress import duration
 from azr.runs import ROOT, RUNS
-from azr.study.collect import Frames, collect, load_frames, merged, settled
+from azr.study.collect import Frames, collect, load_frames
 from azr.study.jobs import default_side_by_side, estimate, jobs_of, run_jobs
 from azr.study.subject import Subject
 
@@ -35,6 +35,8 @@ DATA = ROOT / "figures" / "data"
 """The reference study's measurements."""
 CHECK, REFERENCE = "smoke", "reference"
 """The profile whose numbers only show that everything runs, and the one whose figures and measurements ship."""
+FRESH = "trained-here"
+"""The file among the reference study's runs by which it is these runs and not what ships, finished or not."""
 
 
 def said(number: Any, form: str = "+.3f") -> str:
@@ -53,32 +55,24 @@ class Study:
     seeds: tuple[int, ...] | None = None
     side_by_side: int | None = None
 
-    @cached_property
-    def shipped(self) -> set[tuple[str, str, int]]:
-        """Model, method and seed of what ships of the reference study; of any other study nothing does."""
-        if self.profile.name != REFERENCE or not (DATA / "record.json").exists():
-            return set()
-        frames, keys = load_frames(DATA), ["model", "method", "seed"]  # the base has no run, all weights no test
-        return {row for name in ("test", "runs") for row in frames[name][keys].itertuples(index=False, name=None)}
-
     @property
     def ships(self) -> bool:
-        """Whether this is the reference study as it ships: nothing of it was trained here."""
-        return bool(self.shipped) and not any((self.runs / REFERENCE).glob("*/*/run.json"))
+        """Whether this is the reference study as it ships."""
+        return self.profile.name == REFERENCE and not (self.runs / REFERENCE / FRESH).exists()
 
     def jobs(self, arms: Sequence[str] | None = None) -> list[Subject]:
         """What there is to train and measure: of some arms and the base, or of all."""
         return jobs_of(self.profile, DATA / "runs" if self.ships else self.runs, arms, self.seeds)
 
-    def ensure(self, arms: Sequence[str], fresh: bool = False) -> None:
+    def ensure(self, arms: Sequence[str]) -> None:
         """Train and measure what is missing of ``arms`` and the base, or of other settings; says first what that is.
 
-        May be interrupted: what is done is kept, and the next call goes on from there. Of the reference study nothing
-        is trained where nothing was before, unless ``fresh``: it is read as it ships. Raises FailedError.
+        May be interrupted: what is done is kept, and the next call goes on from there. Nothing is trained of the
+        reference study while it is read as it ships. Raises FailedError.
         """
-        jobs, shipped = jobs_of(self.profile, self.runs, arms, self.seeds), set() if fresh else self.shipped
-        missing = [job for job in jobs if (job.model_name, job.arm, job.seed) not in shipped and not job.is_done()]
-        if not missing or (self.ships and not fresh):
+        jobs = self.jobs(arms)
+        missing = [job for job in jobs if not (self.ships or job.is_done())]
+        if not missing:
             return
         workers = self.side_by_side or default_side_by_side(self.profile)
         seconds = estimate(missing, workers)
@@ -93,14 +87,12 @@ class Study:
     @cached_property
     def frames(self) -> Frames:
         """The tidy frames of what is there, by name (``azr.study.collect``)."""
-        own = collect(self.jobs())
-        return settled(merged(load_frames(DATA), own)) if self.shipped else own
+        return load_frames(DATA) if self.ships else collect(self.jobs())
 
     @cached_property
     def reference(self) -> Frames | None:
-        """The same of the reference study; None while too few seeds of it ship (``azr.study.collect.settled``)."""
-        frames = settled(load_frames(DATA)) if (DATA / "record.json").exists() else None
-        return frames if frames and len(frames["runs"]) else None
+        """The same of the reference study as it ships; None without its files."""
+        return load_frames(DATA) if (DATA / "record.json").exists() else None
 
     def frames_of(self, figure: str) -> Frames:
         """What a figure is drawn from: this study's frames, or the reference's while none of its arms is here."""

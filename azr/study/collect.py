@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING
 from azr.arms import ARMS, BASE
 from azr.runs import file_digest, read_json, versions, write_json
 from azr.study.subject import Subject
-from azr.tables import LEAST_SEEDS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -128,27 +127,3 @@ def load_frames(folder: Path) -> Frames:
 
     names = read_json(folder / "record.json", "restore it from the repository")["sha256"]
     return Frames(list(names), lambda name: pd.read_parquet(folder / f"{name}.parquet"))
-
-
-def settled(frames: Frames) -> Frames:
-    """The frames without the arms of which too few seeds for a verdict are there: in a study under way they wait."""
-
-    def read(name: str) -> pd.DataFrame:
-        frame, seeds = frames[name], frames["runs"].groupby(["model", "method"])["seed"].nunique()
-        waiting = [" ".join(pair) for pair in seeds[seeds < LEAST_SEEDS].index]
-        return frame[~(frame["model"] + " " + frame["method"]).isin(waiting)]
-
-    return Frames(frames.names, read)
-
-
-def merged(first: Frames, second: Frames) -> Frames:
-    """The frames of both: of a run that both have, the second's."""
-    import pandas as pd
-
-    def read(name: str) -> pd.DataFrame:
-        keys, own = ["model", "method", "seed"], second[name]
-        old = pd.MultiIndex.from_frame(first[name][keys]).isin(pd.MultiIndex.from_frame(own[keys]))
-        parts = [part for part in (first[name][~old], own) if len(part)]
-        return pd.concat(parts, ignore_index=True) if parts else own
-
-    return Frames(second.names, read)

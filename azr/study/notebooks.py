@@ -22,7 +22,7 @@ from azr.arms import ARMS
 from azr.errors import FailedError, UserError
 from azr.progress import duration
 from azr.runs import ALGORITHM, ROOT, RUNS, read_json, stamp, write_whole
-from azr.study import CHECK, DATA, REFERENCE, Study, open_study
+from azr.study import CHECK, DATA, FRESH, REFERENCE, Study, open_study
 from azr.study.collect import Frames, save_frames, save_runs
 from azr.study.jobs import default_side_by_side
 
@@ -61,6 +61,8 @@ def run_notebooks(
     folder, began = runs / profile, time.monotonic()
     if fresh and folder.exists():
         folder.rename(folder.with_name(f"{profile}.old-{time.strftime('%Y%m%d-%H%M%S')}"))
+    if fresh and profile == REFERENCE:
+        write_whole(folder / FRESH, "These runs are the reference study; without this file it is what ships.\n")
     figures = ROOT / "figures" if profile == REFERENCE and runs == RUNS else folder / "figures"
     with tempfile.TemporaryDirectory(prefix="azr-") as own:
         # Nothing of a person's settings of IPython and Matplotlib: they could change results, or leave out pictures.
@@ -76,7 +78,7 @@ def run_notebooks(
         if only is None:
             if profile not in (REFERENCE, CHECK) and study.reference:
                 redraw(study.reference)
-            study.ensure(list(ARMS), fresh)
+            study.ensure(list(ARMS))
         side_by_side = 1 if only else jobs or default_side_by_side(study.profile)
         known = {"profile": profile, "jobs": jobs, "runs": str(runs)}
         failed = []

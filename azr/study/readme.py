@@ -11,10 +11,8 @@ from pathlib import Path
 import pandas as pd
 from jinja2 import Template
 
-from azr.arms import ARMS
 from azr.runs import ROOT, write_whole
-from azr.study import DATA, Study, said
-from azr.study.collect import load_frames
+from azr.study import Study, said
 
 START, END = "<!-- results: written by azr run --profile reference -->", "<!-- end of results -->"
 
@@ -50,13 +48,10 @@ def results_tables(claims: pd.DataFrame) -> list[tuple[str, str]]:
     return [(model, markdown(rows[columns])) for model, rows in shown.groupby("model", sort=False)]
 
 
-def write_readme(study: Study, root: Path = ROOT, data: Path = DATA) -> None:
-    """Renew README.md and docs/results.md from the reference study, of which ``data`` has all that is finished."""
-    planned = sum(model.seeds * len(model.arms or ARMS) for model in study.profile.models)
-    told = {"there": len(load_frames(data)["runs"]), "planned": planned}
-    if len(study.frames["runs"]):
-        told |= {"found": study.found, "claims": claims_block(study.claims)}
-        write_whole(root / "docs" / "results.md", _filled("results.md.j2", tables=results_tables(study.claims)))
+def write_readme(study: Study, root: Path = ROOT) -> None:
+    """Renew README.md and docs/results.md from the reference study."""
+    told = {"found": study.found, "claims": claims_block(study.claims)}
+    write_whole(root / "docs" / "results.md", _filled("results.md.j2", tables=results_tables(study.claims)))
     readme = root / "README.md"
     before, _, rest = readme.read_text(encoding="utf-8").partition(START)
     write_whole(readme, f"{before}{START}\n{_filled('readme.md.j2', **told)}{END}{rest.partition(END)[2]}")

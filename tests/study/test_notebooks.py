@@ -15,7 +15,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from tables.synthetic import synthetic_study
 
 import azr
-from azr.errors import FailedError, UserError
+from azr.errors import FailedError, Stopped, UserError
 from azr.runs import ROOT
 from azr.study import Study, notebooks, open_study
 from azr.study.claims import CLAIMS, claims_table
@@ -113,6 +113,21 @@ def test_afterwards_it_writes_the_page_and_fresh_moves_runs_away(tmp_path, monke
         run_notebooks("smoke", "0", fresh=True, notebooks=tmp_path / "nb", runs=tmp_path / "runs")
     assert (tmp_path / "runs" / "smoke" / "report.html").exists()
     assert len(list((tmp_path / "runs").glob("smoke.old-*"))) == 1
+
+
+def test_fresh_trains_the_reference_study_again_and_the_next_call_goes_on_with_that(tmp_path, monkeypatch):
+    trained = []
+
+    def run_jobs(jobs, _):
+        trained.append([str(job) for job in jobs])
+        raise Stopped
+
+    monkeypatch.setattr("azr.study.run_jobs", run_jobs)
+    for fresh in (True, False):
+        with pytest.raises(Stopped):
+            run_notebooks("reference", fresh=fresh, runs=tmp_path)
+    assert trained[0] == trained[1] == [str(job) for job in open_study("reference").jobs()]
+    assert not list(tmp_path.glob("reference.old-*"))
 
 
 CELLS = {

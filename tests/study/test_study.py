@@ -11,7 +11,7 @@ from azr.errors import UserError
 from azr.figures.catalogue import FIGURES
 from azr.metrics import Interval
 from azr.study import Study, open_study, said
-from azr.study.collect import Frames, collect, load_frames, merged, save_frames, save_runs
+from azr.study.collect import collect, load_frames, save_frames, save_runs
 from study.small import finish, small_jobs, small_profile
 
 
@@ -55,17 +55,6 @@ def test_shipped_frames_read_as_they_were_written_but_for_the_proposals_texts(tm
     assert set(read) == set(frames)
     pd.testing.assert_frame_equal(read["test"], frames["test"])
     assert set(frames["proposals"]) - set(read["proposals"]) == {"program", "input"}
-
-
-def test_of_a_run_in_two_sets_of_frames_the_second_counts(tmp_path):
-    for folder, count in (("old", 5), ("new", 3)):
-        for job in small_jobs(tmp_path / folder)[:count]:
-            finish(job)
-    old, new = (collect(small_jobs(tmp_path / folder)) for folder in ("old", "new"))
-    both = merged(old, Frames(new.names, lambda name: new[name].assign(mine=1.0)))
-    found = both["test"].groupby(["method", "seed"])["mine"].first()
-    assert found[found == 1].index.tolist() == [("base", 0), ("base", 1), ("base", 2)]
-    assert found[found.isna()].index.tolist() == [("selfplay", 0), ("sft", 0)]
 
 
 def test_of_each_main_arm_one_run_ships_with_its_adapter_in_half_precision(tmp_path):
