@@ -35,8 +35,8 @@ DATA = ROOT / "figures" / "data"
 """The reference study's measurements."""
 CHECK, REFERENCE = "smoke", "reference"
 """The profile whose numbers only show that everything runs, and the one whose figures and measurements ship."""
-FRESH = "trained-here"
-"""The file among the reference study's runs by which it is these runs and not what ships, finished or not."""
+BEGUN = "begun-afresh"
+"""A file among a profile's runs from when ``--fresh`` begins them until they are finished and their figures drawn."""
 
 
 def said(number: Any, form: str = "+.3f") -> str:
@@ -57,8 +57,8 @@ class Study:
 
     @property
     def ships(self) -> bool:
-        """Whether this is the reference study as it ships."""
-        return self.profile.name == REFERENCE and not (self.runs / REFERENCE / FRESH).exists()
+        """Whether this is the reference study as it ships, and not being trained here."""
+        return self.profile.name == REFERENCE and not (self.runs / REFERENCE / BEGUN).exists()
 
     def jobs(self, arms: Sequence[str] | None = None) -> list[Subject]:
         """What there is to train and measure: of some arms and the base, or of all."""

@@ -22,7 +22,7 @@ from azr.arms import ARMS
 from azr.errors import FailedError, UserError
 from azr.progress import duration
 from azr.runs import ALGORITHM, ROOT, RUNS, read_json, stamp, write_whole
-from azr.study import CHECK, DATA, FRESH, REFERENCE, Study, open_study
+from azr.study import BEGUN, CHECK, DATA, REFERENCE, Study, open_study
 from azr.study.collect import Frames, save_frames, save_runs
 from azr.study.jobs import default_side_by_side
 
@@ -53,16 +53,16 @@ def run_notebooks(
     """Run the notebooks of a profile up to the first that fails, and write the report.
 
     ``jobs`` is how many runs are trained, and notebooks run, side by side; ``fresh`` moves the profile's runs away
-    first. Raises FailedError, and UserError for a number that no notebook has.
+    first, unless it was interrupted. Raises FailedError, and UserError for a number that no notebook has.
     """
     from azr.study.report import write_report
 
     chosen = choose(only, {path.name[:2]: path for path in sorted(notebooks.glob("[0-9][0-9]_*.ipynb"))})
     folder, began = runs / profile, time.monotonic()
-    if fresh and folder.exists():
-        folder.rename(folder.with_name(f"{profile}.old-{time.strftime('%Y%m%d-%H%M%S')}"))
-    if fresh and profile == REFERENCE:
-        write_whole(folder / FRESH, "These runs are the reference study; without this file it is what ships.\n")
+    if fresh and not (folder / BEGUN).exists():
+        if folder.exists():
+            folder.rename(folder.with_name(f"{profile}.old-{time.strftime('%Y%m%d-%H%M%S')}"))
+        write_whole(folder / BEGUN, "--fresh has begun these runs; without this file it would begin again.\n")
     figures = ROOT / "figures" if profile == REFERENCE and runs == RUNS else folder / "figures"
     with tempfile.TemporaryDirectory(prefix="azr-") as own:
         # Nothing of a person's settings of IPython and Matplotlib: they could change results, or leave out pictures.
@@ -104,6 +104,8 @@ def run_notebooks(
         write_readme(study)
         keep_outputs(folder / "notebooks", notebooks, runs)
     report, tools = write_report(study), Path(sys.executable).parent
+    if only is None:
+        (folder / BEGUN).unlink(missing_ok=True)
     here = tools.relative_to(ROOT) if tools.is_relative_to(ROOT) else tools
     print(f"Done in {duration(time.monotonic() - began)}. Figures: {figures}. All notebooks as one page: {report}.")
     print(f"To read and change them: {here}/jupyter lab notebooks. One run at a time: {here}/azr --help.", flush=True)

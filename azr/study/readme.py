@@ -50,11 +50,11 @@ def results_tables(claims: pd.DataFrame) -> list[tuple[str, str]]:
 
 def write_readme(study: Study, root: Path = ROOT) -> None:
     """Renew README.md and docs/results.md from the reference study."""
-    told = {"found": study.found, "claims": claims_block(study.claims)}
     write_whole(root / "docs" / "results.md", _filled("results.md.j2", tables=results_tables(study.claims)))
     readme = root / "README.md"
     before, _, rest = readme.read_text(encoding="utf-8").partition(START)
-    write_whole(readme, f"{before}{START}\n{_filled('readme.md.j2', **told)}{END}{rest.partition(END)[2]}")
+    results = _filled("readme.md.j2", found=study.found, claims=claims_block(study.claims))
+    write_whole(readme, f"{before}{START}\n{results}{END}{rest.partition(END)[2]}")
 
 
 def _filled(template: str, **values: object) -> str:
