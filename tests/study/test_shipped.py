@@ -5,6 +5,7 @@ import re
 import nbformat
 import pytest
 
+from azr.arms import BASE
 from azr.figures.catalogue import FIGURES, draw
 from azr.runs import ROOT, file_digest, read_json, write_json
 from azr.study import DATA, open_study
@@ -42,6 +43,13 @@ def test_what_ships_is_read_and_not_trained_again(tmp_path, monkeypatch):
     study.ensure(study.profile.arms)
     assert missing == []
     assert set(study.frames["test"]["method"]) >= {"base", "selfplay"}
+
+
+def test_the_whole_of_it_ships(frames):
+    trained = [(job.model_name, job.arm, job.seed) for job in open_study("reference").jobs() if job.arm != BASE]
+    for name in ("runs", "log", "sparsity"):
+        there = frames[name][["model", "method", "seed"]].drop_duplicates().itertuples(index=False, name=None)
+        assert sorted(there) == sorted(trained), name
 
 
 def test_the_notebooks_show_the_measurements_that_ship_and_no_path_of_a_machine():
