@@ -26,7 +26,7 @@ where a run was stopped. The active Python is used where this checkout is instal
   --profile NAME   ${profiles//.yaml/} (default: laptop)
   --only NUMBERS   only these notebooks, as 04,06
   --jobs N         runs side by side (default: one a core)
-  --fresh          train again: this profile's runs are moved away first
+  --fresh          train again: this profile's runs are moved away first; stopped, it goes on
   --test           the tests instead; --slow: those that take long
 EOF
             exit 0

@@ -258,7 +258,7 @@ def seeds(files: tuple[Path, ...], out: Path | None) -> None:
 @profile_option()
 @click.option("--only", metavar="NUMBERS", help="notebooks by number, as 04,06")
 @click.option("--jobs", type=COUNT, help="runs side by side (default: one a core)")
-@click.option("--fresh", is_flag=True, help="move the profile's runs away and train again; stopped, it goes on without")
+@click.option("--fresh", is_flag=True, help="move the profile's runs away and train again; stopped, it goes on")
 def run(profile: str, only: str | None, jobs: int | None, fresh: bool) -> None:
     """Run the notebooks of a profile; what is trained and measured is not done again.
 

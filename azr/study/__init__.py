@@ -71,7 +71,7 @@ class Study:
         reference study while it is read as it ships. Raises FailedError.
         """
         jobs = self.jobs(arms)
-        missing = [job for job in jobs if not (self.ships or job.is_done())]
+        missing = [] if self.ships else [job for job in jobs if not job.is_done()]
         if not missing:
             return
         workers = self.side_by_side or default_side_by_side(self.profile)

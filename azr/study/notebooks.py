@@ -53,7 +53,7 @@ def run_notebooks(
     """Run the notebooks of a profile up to the first that fails, and write the report.
 
     ``jobs`` is how many runs are trained, and notebooks run, side by side; ``fresh`` moves the profile's runs away
-    first, unless it was interrupted. Raises FailedError, and UserError for a number that no notebook has.
+    first, or goes on where it was stopped. Raises FailedError, and UserError for a number that no notebook has.
     """
     from azr.study.report import write_report
 
